@@ -1,0 +1,48 @@
+"""A cell that thinks the same number of steps about every input."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from companion.answer import Answer
+from companion.mechanisms.adaptive_computation import Cell
+
+
+class FixedRepeats(nn.Module):
+    """Apply the cell `repeats` times to each input and take its last state; nothing halts and nothing is averaged.
+
+    With one repeat it is the plain cell.
+
+    Args:
+        input_size, hidden_size: widths of the input and of the state.
+        cell: "rnn" (tanh), "gru" or "lstm".
+        repeats: inner steps for each input.
+
+    Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. Outputs are h, (time,
+    batch, hidden_size); the trace holds "ponder_steps", (time, batch), all equal to `repeats`.
+
+    Raises:
+        ValueError: an unknown cell, or `repeats` below one.
+
+    Source: Fojo, Campos and Giró-i-Nieto 2018, whose input flag is that of Graves 2016.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, cell: str = "lstm", repeats: int = 2):
+        super().__init__()
+        if repeats < 1:
+            raise ValueError(f"repeats is {repeats}; it must be at least 1.")
+        self.hidden_size = self.output_size = hidden_size
+        self.repeats = repeats
+        self.cell = Cell(cell, input_size, hidden_size)
+
+    def forward(self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, ...] | None = None) -> Answer:
+        state = self.cell.start(inputs) if state is None else state
+        outputs = []
+        for x in inputs:
+            first, again = self.cell.flagged(x)
+            for step in range(self.repeats):
+                state = self.cell(again if step else first, state)
+            outputs.append(state[0])
+        time, batch, _ = inputs.shape
+        trace = {"ponder_steps": torch.full((time, batch), self.repeats, device=inputs.device)}
+        return Answer(torch.stack(outputs), state, inputs.new_zeros(batch), trace)

@@ -1,0 +1,150 @@
+"""From a notebook's table of models to trained networks and their records."""
+
+import itertools
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from torch import nn
+
+from companion import runs
+from companion.runs import Record
+from companion.settings import SettingsError, essential
+from companion.tasks import Task
+from companion.training import Trainer, peak_memory_mb, search, write_whole
+
+
+def grid(**choices: list[Any]) -> list[dict[str, Any]]:
+    """All combinations: grid(learning_rate=[1e-3, 4e-3], decay=[0.9]) gives two dicts."""
+    return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+
+
+@dataclass
+class Model:
+    """A row of an experiment's table.
+
+    Attributes:
+        build: makes the network from the candidate's choices, all but the learning rate.
+        candidates: what the search tries; each has a `learning_rate`.
+        task: what to learn, where the models of one notebook differ in it.
+    """
+
+    build: Callable[..., nn.Module]
+    candidates: list[dict[str, Any]]
+    task: Task | None = None
+
+
+@dataclass
+class Run:
+    """A trained network and its record."""
+
+    network: nn.Module
+    record: Record
+
+
+def known(asked: list[str], models: dict[str, Model]) -> list[str]:
+    """The models asked for.
+
+    Raises:
+        SettingsError: one of them is unknown, or none was asked for.
+    """
+    for name in asked:
+        if name not in models:
+            raise SettingsError(f"The model {name!r} is unknown; this notebook has {', '.join(models)}.")
+    if not asked:
+        raise SettingsError(f"No model was asked for; this notebook has {', '.join(models)}.")
+    return asked
+
+
+def writable(folder: str) -> None:
+    """Find out before the training whether its results can be kept.
+
+    Raises:
+        companion.training.TrainingError: they cannot.
+    """
+    probe = Path(folder) / ".writable"
+    write_whole(probe, lambda path: path.write_text("yes"))
+    probe.unlink()
+
+
+def train(experiment: str, models: dict[str, Model], task: Task, settings: SimpleNamespace) -> dict[str, Run]:
+    """Train the models that the settings ask for, one after another.
+
+    Each model is tuned by the same search: every candidate makes `settings.search_steps` updates, and the one with the
+    least validation loss goes on to `settings.steps`. With `search_steps` 0 the first candidate is taken. A run ends
+    early once the validation metrics reach `settings.goal`.
+
+    Args:
+        experiment: "part/notebook".
+        models: the notebook's table.
+        task: what they learn.
+        settings: the notebook's parameters; `records` and `checkpoints` name folders, or are empty.
+
+    Returns:
+        Name → run, in the order asked for. With `settings.records`, each record is on disk as soon as it is made.
+
+    Raises:
+        SettingsError: an unknown model.
+        companion.training.TrainingError: a loss that is not a number, a broken checkpoint, or a full disk.
+    """
+    names = known(settings.models, models)
+    for folder in (settings.records, settings.checkpoints):
+        if folder:
+            writable(folder)
+    return {name: train_one(experiment, name, models[name], models[name].task or task, settings) for name in names}
+
+
+def train_one(experiment: str, name: str, model: Model, task: Task, settings: SimpleNamespace) -> Run:
+    """Search, train, test and record one model; see `train`."""
+    parameters = json.loads(json.dumps(essential(vars(settings))))
+
+    def trainer(candidate: dict[str, Any]) -> Trainer:
+        choices = {key: value for key, value in candidate.items() if key != "learning_rate"}
+        identity = json.dumps([experiment, name, settings.seed, settings.device, parameters, candidate], sort_keys=True)
+        checkpoint = None
+        if settings.checkpoints:
+            index = model.candidates.index(candidate)
+            checkpoint = Path(settings.checkpoints) / experiment / f"{name}.seed{settings.seed}.candidate{index}.pt"
+        return Trainer(
+            lambda: model.build(**choices),
+            task,
+            learning_rate=candidate["learning_rate"],
+            seed=settings.seed,
+            batch_size=settings.batch_size,
+            clip=settings.clip,
+            evaluate_every=settings.evaluate_every,
+            device=settings.device,
+            checkpoint=checkpoint,
+            identity=identity,
+        )
+
+    candidates = model.candidates if settings.search_steps else model.candidates[:1]
+    trainers = [trainer(candidate) for candidate in candidates]
+    losses = [None]
+    if len(trainers) > 1:
+        losses = search(trainers, settings.search_steps, settings.goal, name)
+    chosen = losses.index(min(losses))
+    best = trainers[chosen]
+    best.run(settings.steps, settings.goal, name)
+    record = Record(
+        experiment=experiment,
+        model=name,
+        profile=settings.profile,
+        seed=settings.seed,
+        parameters=parameters,
+        search=[candidate | {"loss": loss} for candidate, loss in zip(candidates, losses, strict=True)],
+        chosen=candidates[chosen],
+        metrics=best.test(),
+        history=runs.thin(best.history),
+        steps=best.step,
+        wall_seconds=round(sum(each.seconds for each in trainers), 1),
+        peak_memory_mb=round(peak_memory_mb(settings.device), 1),
+        environment=runs.environment(settings.device),
+        commit=runs.commit(),
+    )
+    if settings.records:
+        record.save(Path(settings.records))
+    return Run(best.network, record)

@@ -1,0 +1,75 @@
+"""The house style, and the plots that recur."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+from matplotlib.axes import Axes
+
+from companion.runs import Record
+from companion.tasks import Task
+
+WIDE = (7.0, 3.6)
+
+
+def style() -> None:
+    """Set the house style: white ground (dark mode leaves it alone), small type, 100 dots an inch."""
+    sns.set_theme(
+        context="paper",
+        style="whitegrid",
+        palette="colorblind",
+        rc={
+            "figure.dpi": 100,
+            "savefig.dpi": 100,
+            "figure.figsize": WIDE,
+            "figure.facecolor": "white",
+            "savefig.facecolor": "white",
+            "figure.constrained_layout.use": True,
+        },
+    )
+
+
+def oracles(axes: Axes, task: Task, metric: str) -> None:
+    """Draw the task's chance, dotted, and its best blind guess, dashed, if the task knows them for this metric."""
+    if metric not in task.chance:
+        return
+    axes.axhline(task.chance[metric], color="0.5", linestyle=":", label="chance")
+    if task.blind_guess[metric] != task.chance[metric]:
+        axes.axhline(task.blind_guess[metric], color="0.3", linestyle="--", label="best blind guess")
+
+
+def learning_curves(records: list[Record], task: Task, metric: str, axes: Axes | None = None) -> Axes:
+    """A metric on the validation set over updates: one colour a model, one line a seed, with the task's oracles."""
+    axes = axes or plt.subplots()[1]
+    looks = [(record.model, record.seed, look["step"], look[metric]) for record in records for look in record.history]
+    looks = pd.DataFrame(looks, columns=["model", "seed", "step", metric])
+    sns.lineplot(looks, x="step", y=metric, hue="model", units="seed", estimator=None, ax=axes, lw=1.2)
+    axes.set(xlabel="updates")
+    return finish(axes, task, metric)
+
+
+def by_setting(
+    rows: pd.DataFrame,
+    setting: str,
+    metric: str,
+    task: Task,
+    axes: Axes | None = None,
+    family: str | None = None,
+    legend: bool = True,
+) -> Axes:
+    """A metric against a setting: a dot a row, a line through the means of each family of rows."""
+    axes = axes or plt.subplots()[1]
+    rows = rows.reindex(columns=[name for name in (setting, metric, family) if name])
+    sns.lineplot(rows, x=setting, y=metric, hue=family, errorbar=None, ax=axes)
+    sns.scatterplot(rows, x=setting, y=metric, hue=family, alpha=0.5, s=12, legend=False, ax=axes)
+    return finish(axes, task, metric, legend)
+
+
+def finish(axes: Axes, task: Task, metric: str, legend: bool = True) -> Axes:
+    """Add the oracles, the metric's name and the legend, which stands beside the plot."""
+    oracles(axes, task, metric)
+    axes.set(ylabel=task.names.get(metric, metric))
+    if axes.get_legend() is not None:
+        axes.get_legend().remove()
+    if legend and axes.get_legend_handles_labels()[0]:
+        axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return axes

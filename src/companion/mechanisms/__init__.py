@@ -1,0 +1,14 @@
+"""The three mechanisms of the book, one file each."""
+
+from companion.mechanisms.adaptive_computation import AdaptiveComputation, halting_distribution
+from companion.mechanisms.fast_weights import FastWeights, fast_memory_read
+from companion.mechanisms.sparse_attentive_backtracking import SparseAttentiveBacktracking, sparsify
+
+__all__ = [
+    "AdaptiveComputation",
+    "FastWeights",
+    "SparseAttentiveBacktracking",
+    "fast_memory_read",
+    "halting_distribution",
+    "sparsify",
+]

@@ -1,0 +1,208 @@
+"""Sparse Attentive Backtracking (Ke et al. 2018): credit reaches the distant past through a few attended memories.
+
+An LSTM keeps every `memory_every`-th of its states in a memory. At each step it scores all memories against its
+present state, reads the best `top_k`, and adds what it read to its hidden state:
+
+    (S1)  ĥ_t, c_t = LSTM(x_t, h_{t-1}, c_{t-1})           a provisional state
+    (S2)  a_ti = w₃ · tanh(W₁ m_i + W₂ ĥ_t)                one score for each memory m_i
+    (S3)  α_ti = max(0, a_ti − θ_t) / Σ_j max(0, a_tj − θ_t)       θ_t: the (top_k + 1)-th largest score
+    (S4)  s_t = Σ_i α_ti m_i,   h_t = ĥ_t + s_t            the summary is added to h, never to c
+    (S5)  output [h_t ; s_t];  every memory_every steps h_t joins the memory
+
+Backwards, the hand-over (h_{t-1}, c_{t-1}) is cut every `truncation` steps, on a fixed grid. The memories are never
+cut. So credit jumps from t to the moments it attends to, and from each of them back to the start of its window.
+
+This file keeps the whole graph and is the definition. Where it departs from the paper: the paper does not say what
+happens while there are `top_k` memories or fewer; we take a softmax over them. The memory starts empty.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from companion.answer import Answer
+
+
+def sparsify(
+    scores: Float[Tensor, "batch memories"], top_k: int | None, normaliser: str = "subtract"
+) -> Float[Tensor, "batch memories"]:
+    """Turn scores into attention weights of which `top_k` are not zero (equation S3).
+
+    Each example is treated by itself. While there are `top_k` memories or fewer, or with `top_k=None`, the weights
+    are a softmax over all of them. If the best `top_k + 1` scores are all equal, (S3) is 0/0; the selected ones then
+    share the weight equally.
+
+    Args:
+        scores: one score for each memory, (batch, memories).
+        top_k: how many memories keep a weight; None for dense attention.
+        normaliser: "subtract", the paper's rule (subtract the (top_k + 1)-th score, clip at zero, divide by the
+            sum), or "softmax", a softmax over the selected ones.
+
+    Returns:
+        Weights, (batch, memories), that sum to one for each example.
+
+    Raises:
+        ValueError: `top_k` is below one, or the normaliser is unknown.
+
+    Source: Ke et al. 2018, the sparsification of the attention weights.
+    """
+    if normaliser not in ("subtract", "softmax"):
+        raise ValueError(f"normaliser is {normaliser!r}; it must be 'subtract' or 'softmax'.")
+    if top_k is not None and top_k < 1:
+        raise ValueError(f"top_k is {top_k}; it must be at least 1, or None for dense attention.")
+    if top_k is None or scores.shape[1] <= top_k:
+        return scores.softmax(dim=1)
+    best, where = scores.topk(top_k + 1, dim=1)
+    if normaliser == "softmax":
+        kept = best[:, :top_k].softmax(dim=1)
+    else:
+        above = best[:, :top_k] - best[:, top_k:]
+        total = above.sum(dim=1, keepdim=True)
+        tied = total == 0
+        kept = torch.where(tied, torch.full_like(above, 1 / top_k), above / torch.where(tied, 1, total))
+    return torch.zeros_like(scores).scatter(1, where[:, :top_k], kept)
+
+
+class Memories(NamedTuple):
+    """The remembered states and what each scorer precomputes of them, both (batch, memories, hidden)."""
+
+    states: Tensor
+    keys: Tensor
+
+
+class SABState(NamedTuple):
+    """What one call hands to the next: hidden and cell (batch, hidden), the memories so far, the steps made."""
+
+    hidden: Tensor
+    cell: Tensor
+    memories: list[Tensor]
+    steps: int
+
+
+class MLPScorer(nn.Module):
+    """a_i = w₃ · tanh(W₁ m_i + W₂ ĥ) (equation S2). W₁ m_i is computed once, when m_i is stored."""
+
+    def __init__(self, hidden_size: int):
+        super().__init__()
+        self.memory = nn.Linear(hidden_size, hidden_size, bias=False)  # W₁
+        self.query = nn.Linear(hidden_size, hidden_size)  # W₂
+        self.score = nn.Linear(hidden_size, 1, bias=False)  # w₃
+
+    def key(self, memory: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+        return self.memory(memory)
+
+    def forward(
+        self, keys: Float[Tensor, "batch memories hidden"], provisional: Float[Tensor, "batch hidden"]
+    ) -> Float[Tensor, "batch memories"]:
+        return self.score(torch.tanh(keys + self.query(provisional).unsqueeze(1))).squeeze(2)
+
+
+class ReleasedScorer(nn.Module):
+    """a_i = w · tanh([ĥ ; m_i]), the score of the authors' released code.
+
+    It is a sum of a query part and a memory part. Equation S3 subtracts one of the scores from all others, the query
+    part cancels, and the weights no longer depend on the present state.
+    """
+
+    def __init__(self, hidden_size: int):
+        super().__init__()
+        self.query_weight = nn.Parameter(0.01 * torch.randn(hidden_size))
+        self.memory_weight = nn.Parameter(0.01 * torch.randn(hidden_size))
+
+    def key(self, memory: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+        return torch.tanh(memory)
+
+    def forward(
+        self, keys: Float[Tensor, "batch memories hidden"], provisional: Float[Tensor, "batch hidden"]
+    ) -> Float[Tensor, "batch memories"]:
+        return keys @ self.memory_weight + (torch.tanh(provisional) @ self.query_weight).unsqueeze(1)
+
+
+SCORERS = {"mlp": MLPScorer, "released": ReleasedScorer}
+
+
+class SparseAttentiveBacktracking(nn.Module):
+    """An LSTM that reminds itself of `top_k` of its past states, and sends credit to them.
+
+    Args:
+        input_size, hidden_size: widths of the input and of the LSTM.
+        top_k: memories read at each step (the paper's k_top); None attends to all of them.
+        truncation: steps between two cuts of the recurrent hand-over (k_trunc); None never cuts.
+        memory_every: steps between two stored memories (k_att).
+        scorer: "mlp", the paper's (S2), or "released", the authors' code, which ignores the present state.
+        normaliser: "subtract", the paper's (S3), or "softmax" over the selected memories.
+        mental_updates: whether credit that arrives at a memory goes on to the steps before it in its window. If not,
+            it reaches the LSTM cell that made the memory and stops there.
+
+    Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs
+    are [h ; s], (time, batch, 2·hidden_size); its trace holds "attention", (time, batch, memories).
+
+    Raises:
+        ValueError: a count is below one, or a scorer or normaliser is unknown.
+
+    Source: Ke et al. 2018, "SAB-augmented LSTM"; the concatenated output is that of the released code.
+    """
+
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        top_k: int | None = 5,
+        truncation: int | None = 5,
+        memory_every: int = 2,
+        scorer: str = "mlp",
+        normaliser: str = "subtract",
+        mental_updates: bool = True,
+    ):
+        super().__init__()
+        if scorer not in SCORERS:
+            raise ValueError(f"scorer is {scorer!r}; it must be one of {', '.join(SCORERS)}.")
+        for name, value in (("truncation", truncation), ("memory_every", memory_every)):
+            if value is not None and value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        sparsify(torch.zeros(1, 1), top_k, normaliser)
+        self.hidden_size, self.output_size = hidden_size, 2 * hidden_size
+        self.top_k, self.truncation, self.memory_every = top_k, truncation, memory_every
+        self.normaliser, self.mental_updates = normaliser, mental_updates
+        self.cell = nn.LSTMCell(input_size, hidden_size)
+        self.scorer = SCORERS[scorer](hidden_size)
+
+    def remind(
+        self, provisional: Float[Tensor, "batch hidden"], memories: Memories | None
+    ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch memories"]]:
+        """Equations S2 to S4: the summary s_t and the weights α_t, for a provisional state and the memories."""
+        if memories is None:
+            return torch.zeros_like(provisional), provisional.new_zeros(len(provisional), 0)
+        weights = sparsify(self.scorer(memories.keys, provisional), self.top_k, self.normaliser)
+        return torch.bmm(weights.unsqueeze(1), memories.states).squeeze(1), weights
+
+    def forward(self, inputs: Float[Tensor, "time batch features"], state: SABState | None = None) -> Answer:
+        batch = inputs.shape[1]
+        if state is None:
+            zeros = inputs.new_zeros(batch, self.hidden_size)
+            state = SABState(zeros, zeros, [], 0)
+        hidden, cell, stored, start = state
+        stored = list(stored)
+        keys = [self.scorer.key(memory) for memory in stored]
+        memories = Memories(torch.stack(stored, 1), torch.stack(keys, 1)) if stored else None
+        outputs, attention = [], []
+        for step, x in enumerate(inputs, start):
+            if self.truncation and step % self.truncation == 0:
+                hidden, cell = hidden.detach(), cell.detach()
+            previous = hidden.detach(), cell.detach()
+            provisional, cell = self.cell(x, (hidden, cell))  # (S1)
+            summary, weights = self.remind(provisional, memories)  # (S2-S4)
+            hidden = provisional + summary
+            outputs.append(torch.cat([hidden, summary], dim=1))  # (S5)
+            attention.append(weights.detach())
+            if (step + 1) % self.memory_every == 0:
+                remembered = hidden if self.mental_updates else self.cell(x, previous)[0] + summary.detach()
+                stored.append(remembered)
+                keys.append(self.scorer.key(remembered))
+                memories = Memories(torch.stack(stored, 1), torch.stack(keys, 1))
+        width = max(weights.shape[1] for weights in attention)
+        trace = {"attention": torch.stack([nn.functional.pad(w, (0, width - w.shape[1])) for w in attention])}
+        state = SABState(hidden, cell, stored, start + len(inputs))
+        return Answer(torch.stack(outputs), state, inputs.new_zeros(batch), trace)

@@ -1,0 +1,72 @@
+"""What a task is, and how its random examples are drawn."""
+
+from collections.abc import Callable
+from typing import ClassVar, NamedTuple
+
+import torch
+from torch import Tensor
+
+SPLITS = ("train", "validation", "test")
+SEEDS_PER_SPLIT = 1_000_000_000
+
+
+class Batch(NamedTuple):
+    """Examples of a task: inputs (time, batch, features), floats; targets as the task says."""
+
+    inputs: Tensor
+    targets: Tensor
+
+    def to(self, device: str | torch.device) -> "Batch":
+        return Batch(self.inputs.to(device), self.targets.to(device))
+
+
+class Task:
+    """What training needs to know of a task. Nothing in a task knows a mechanism.
+
+    Attributes:
+        input_size, output_size: widths of the inputs and of the predictions.
+        answers_at_end: whether only the last step's prediction counts.
+        chance: the metrics of a uniform guess, in closed form.
+        blind_guess: the metrics of the best guess without what the mechanism is for, in closed form.
+        names: its metrics, and how figures name them.
+    """
+
+    input_size: int
+    output_size: int
+    answers_at_end: bool
+    chance: dict[str, float]
+    blind_guess: dict[str, float]
+    names: ClassVar[dict[str, str]]
+
+    def batch(self, generator: torch.Generator, size: int) -> Batch:
+        """Draw `size` training examples."""
+        raise NotImplementedError
+
+    def held_out(self, split: str) -> Batch:
+        """The fixed examples of "validation" or "test", the same for every run."""
+        raise NotImplementedError
+
+    def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
+        """The training loss of each example, in nats, (batch,)."""
+        raise NotImplementedError
+
+    def metrics(self, predictions: Tensor, targets: Tensor) -> dict[str, Tensor]:
+        """What is reported of each example, (batch,) each; a metric of many examples is the mean."""
+        raise NotImplementedError
+
+    def details(self, evaluate: Callable[[Batch], dict[str, float]]) -> dict[str, list[float]]:
+        """More to record of a trained network, such as its error by difficulty; nothing by default."""
+        return {}
+
+
+def seeded(split: str, seed: int) -> torch.Generator:
+    """A generator for one split. The splits take their seeds from disjoint ranges.
+
+    Raises:
+        ValueError: an unknown split, or a seed outside [0, 10⁹).
+    """
+    if split not in SPLITS:
+        raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")
+    if not 0 <= seed < SEEDS_PER_SPLIT:
+        raise ValueError(f"seed is {seed}; it must lie between 0 and {SEEDS_PER_SPLIT - 1}.")
+    return torch.Generator().manual_seed(SPLITS.index(split) * SEEDS_PER_SPLIT + seed)

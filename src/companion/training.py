@@ -1,0 +1,220 @@
+"""The one training loop: Adam on examples drawn from a seed, with validation, checkpoints and a stop when solved."""
+
+import math
+import os
+import resource
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import nn
+from tqdm import tqdm
+
+from companion.tasks import Batch, Task, seeded
+
+CHECKPOINT_EVERY_SECONDS = 20
+HIGHER_IS_BETTER = {"accuracy", "reward"}
+
+
+class TrainingError(RuntimeError):
+    """Training cannot go on; the message says why in one sentence."""
+
+
+def reached(metrics: dict[str, float], goal: dict[str, float]) -> bool:
+    """Whether every metric named in `goal` is at least as good as there; an empty goal is never reached."""
+    return bool(goal) and all(
+        metrics[name] >= value if name in HIGHER_IS_BETTER else metrics[name] <= value for name, value in goal.items()
+    )
+
+
+def write_whole(path: Path, write: Callable[[Path], None]) -> None:
+    """Write a file so that it is there whole or not at all: under another name first, then moved.
+
+    Raises:
+        TrainingError: it could not be written, for example on a full disk; an older file of that name is untouched.
+    """
+    scratch = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        os.close(handle)
+        scratch = Path(name)
+        write(scratch)
+        with open(scratch, "rb+") as file:
+            os.fsync(file.fileno())
+        scratch.replace(path)
+    except (OSError, RuntimeError) as error:  # torch.save reports a failed write as RuntimeError
+        reason = getattr(error, "strerror", None) or "the write broke off, perhaps for want of space"
+        raise TrainingError(f"{path} could not be written ({reason}); what was there before is unchanged.") from error
+    finally:
+        if scratch is not None:
+            scratch.unlink(missing_ok=True)
+
+
+class Trainer:
+    """Trains one network on one task; can stop at any update and go on later to the same result.
+
+    Args:
+        build: makes the network; called with torch's random state set from `seed`.
+        task: what to learn.
+        learning_rate: Adam's.
+        seed: of the initial weights and of the training examples.
+        batch_size: examples in an update.
+        clip: the largest norm of the gradient; 0 does not clip.
+        evaluate_every: updates between two looks at the validation set.
+        device: "cpu" or "cuda".
+        checkpoint: a file to keep the state of training in, so that a later call goes on from it; None keeps none.
+        identity: what makes this run this run; a checkpoint of another identity is refused.
+
+    Raises:
+        TrainingError: the checkpoint is broken, or of another run.
+
+    Attributes:
+        network, step, seconds: the network, the updates made, and the seconds they took.
+        history: one dict for each look at the validation set, with `step` and the metrics.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[], nn.Module],
+        task: Task,
+        *,
+        learning_rate: float,
+        seed: int,
+        batch_size: int,
+        clip: float = 1.0,
+        evaluate_every: int = 200,
+        device: str = "cpu",
+        checkpoint: Path | None = None,
+        identity: str = "",
+    ):
+        if torch.device(device).type == "cpu":
+            torch.set_num_threads(1)
+        self.task, self.batch_size, self.clip = task, batch_size, clip
+        self.evaluate_every, self.device = evaluate_every, device
+        self.checkpoint, self.identity = checkpoint, identity
+        self.generator = seeded("train", seed)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.network = build().to(device)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate)
+        self.validation = task.held_out("validation").to(device)
+        self.step, self.seconds, self.history = 0, 0.0, []
+        if checkpoint is not None and checkpoint.exists():
+            self.load()
+
+    def update(self) -> None:
+        """One update of the weights on one batch.
+
+        Raises:
+            TrainingError: the loss is not a number.
+        """
+        inputs, targets = self.task.batch(self.generator, self.batch_size).to(self.device)
+        predictions, answer = self.network(inputs)
+        loss = (self.task.loss(predictions, targets) + answer.cost).mean()
+        if not math.isfinite(loss.item()):
+            raise TrainingError(f"The loss is {loss.item()} at update {self.step + 1}; try a lower learning rate.")
+        self.optimiser.zero_grad()
+        loss.backward()
+        if self.clip:
+            nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
+        self.optimiser.step()
+        self.step += 1
+
+    def run(self, until: int, goal: dict[str, float] | None = None, label: str = "") -> dict[str, float]:
+        """Train up to update `until`, or until a look at the validation set reaches the `goal`.
+
+        Returns:
+            The last metrics on the validation set.
+
+        Raises:
+            TrainingError: the loss is not a number, or a checkpoint cannot be written.
+            KeyboardInterrupt: Ctrl-C; the checkpoint, if there is one, then holds every update made.
+        """
+        goal = goal or {}
+        saved = begun = time.monotonic()
+        before = self.seconds
+        bar = tqdm(total=until, initial=min(self.step, until), desc=label, unit="update", mininterval=1, leave=False)
+        try:
+            while self.step < until and not (self.history and reached(self.history[-1], goal)):
+                self.update()
+                bar.update()
+                if self.step % self.evaluate_every == 0 or self.step == until:
+                    self.history.append({"step": self.step, **self.evaluate(self.validation)})
+                self.seconds = before + time.monotonic() - begun
+                if self.checkpoint and time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS:
+                    self.save()
+                    saved = time.monotonic()
+        finally:
+            bar.close()
+            if self.checkpoint and self.step:
+                self.save()
+        return self.history[-1]
+
+    @torch.no_grad()
+    def evaluate(self, batch: Batch, chunk: int = 1000) -> dict[str, float]:
+        """The mean of each metric over a batch, and mean N (`ponder_steps`) if the layer ponders."""
+        totals: dict[str, float] = {}
+        batch = batch.to(self.device)
+        for inputs, targets in zip(batch.inputs.split(chunk, 1), batch.targets.split(chunk, -1), strict=True):
+            predictions, answer = self.network(inputs)
+            metrics = self.task.metrics(predictions, targets)
+            if "ponder_steps" in answer.trace:
+                metrics["ponder_steps"] = answer.trace["ponder_steps"].float().mean(0)
+            for name, values in metrics.items():
+                totals[name] = totals.get(name, 0.0) + values.sum().item()
+        return {name: total / batch.inputs.shape[1] for name, total in totals.items()}
+
+    def test(self) -> dict[str, float | list[float]]:
+        """The metrics on the test set, and what more the task records."""
+        metrics = self.evaluate(self.task.held_out("test"))
+        return metrics | self.task.details(self.evaluate)
+
+    def save(self) -> None:
+        """Write the checkpoint, whole or not at all."""
+        state = {
+            "identity": self.identity,
+            "network": self.network.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "generator": self.generator.get_state(),
+            "step": self.step,
+            "seconds": self.seconds,
+            "history": self.history,
+        }
+        write_whole(self.checkpoint, lambda path: torch.save(state, path))
+
+    def load(self) -> None:
+        """Go on from the checkpoint."""
+        try:
+            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
+            identity = state["identity"]
+        except Exception as error:  # torch.load raises many kinds for a broken file
+            raise TrainingError(f"The checkpoint {self.checkpoint} is broken; delete it to start afresh.") from error
+        if identity != self.identity:
+            raise TrainingError(f"The checkpoint {self.checkpoint} is of a run with other settings; delete it or move it.")
+        self.network.load_state_dict(state["network"])
+        self.optimiser.load_state_dict(state["optimiser"])
+        self.generator.set_state(state["generator"].cpu())
+        self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
+
+
+def search(trainers: list[Trainer], steps: int, goal: dict[str, float] | None = None, label: str = "") -> list[float]:
+    """Train every candidate for `steps` updates; the validation loss of each, of which the least is to be chosen.
+
+    Every model of the book is tuned by this one rule: the same number of candidates, the same updates for each.
+    """
+    losses = []
+    for index, trainer in enumerate(trainers):
+        trainer.run(steps, goal, f"{label} candidate {index + 1}/{len(trainers)}")
+        looks = [look for look in trainer.history if look["step"] <= steps]
+        losses.append(looks[-1]["loss"])
+    return losses
+
+
+def peak_memory_mb(device: str) -> float:
+    """The most memory used so far, in MB: by the process on a CPU, by torch on a GPU."""
+    if torch.device(device).type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
