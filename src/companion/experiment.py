@@ -103,7 +103,8 @@ def train_one(experiment: str, name: str, model: Model, task: Task, settings: Si
 
     def trainer(candidate: dict[str, Any]) -> Trainer:
         choices = {key: value for key, value in candidate.items() if key != "learning_rate"}
-        identity = json.dumps([experiment, name, settings.seed, settings.device, parameters, candidate], sort_keys=True)
+        decisive = {key: value for key, value in parameters.items() if key != "steps"}  # a run may be made longer
+        identity = json.dumps([experiment, name, settings.seed, settings.device, decisive, candidate], sort_keys=True)
         checkpoint = None
         if settings.checkpoints:
             index = model.candidates.index(candidate)

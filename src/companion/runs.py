@@ -16,7 +16,18 @@ import torch
 from companion.settings import essential, profile_parameters, settings
 from companion.training import write_whole
 
-__all__ = ["Record", "RecordError", "against_paper", "load", "load_all", "names", "results_folder", "settings", "summary", "table"]
+__all__ = [
+    "Record",
+    "RecordError",
+    "against_paper",
+    "load",
+    "load_all",
+    "names",
+    "results_folder",
+    "settings",
+    "summary",
+    "table",
+]
 
 HISTORY_POINTS = 200
 
@@ -118,7 +129,7 @@ def commit() -> str:
 
 
 def results_folder() -> Path:
-    """Where the recorded runs are: $COMPANION_RESULTS, or book/results of the checkout around this folder or the package.
+    """Where the recorded runs are: $COMPANION_RESULTS, or book/results of the checkout around this folder or package.
 
     Raises:
         RecordError: there is none.
@@ -129,7 +140,9 @@ def results_folder() -> Path:
         for folder in (start, *start.parents):
             if (folder / "book" / "results").is_dir():
                 return folder / "book" / "results"
-    raise RecordError("The folder book/results was not found; run from a clone of the repository, or set COMPANION_RESULTS.")
+    raise RecordError(
+        "The folder book/results was not found; run from a clone of the repository, or set COMPANION_RESULTS."
+    )
 
 
 def load(path: Path) -> Record:
@@ -145,7 +158,9 @@ def load(path: Path) -> Record:
     except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
         raise RecordError(f"{path.name} is not a whole record; delete it and run `make record`.") from None
     if stored != seal(body):
-        raise RecordError(f"{path.name} was changed after its run; only a training run writes a record, so run it again.")
+        raise RecordError(
+            f"{path.name} was changed after its run; only a training run writes a record, so run it again."
+        )
     return record
 
 

@@ -1,15 +1,16 @@
 """The parameters of a notebook: which there are, what was asked for, and a refusal of everything else.
 
-A notebook's first code cell, tagged `parameters`, holds annotated literals. Papermill puts what the reader asks for into a
-second cell after it. Papermill itself accepts a misspelt name and a wrong type without a word; this module does not.
+A notebook's first code cell, tagged `parameters`, holds annotated literals. Papermill puts what the reader asks for
+into a second cell after it. Papermill itself accepts a misspelt name and a wrong type without a word; this module does
+not.
 """
 
 import ast
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import nbformat
 import torch
 import yaml
 
@@ -91,9 +92,9 @@ def check_device(device: str) -> None:
 
 def notebook_parameters(notebook: Path) -> dict[str, Any]:
     """The smoke profile: the literals in the notebook's `parameters` cell."""
-    cells = nbformat.read(notebook, as_version=4).cells
-    source = next(cell.source for cell in cells if "parameters" in cell.metadata.get("tags", []))
-    return {name: value for name, (_, value) in literals(source).items()}
+    cells = json.loads(notebook.read_text())["cells"]
+    source = next(cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", []))
+    return {name: value for name, (_, value) in literals("".join(source)).items()}
 
 
 def profile_parameters(notebook: Path, profile: str) -> dict[str, Any]:

@@ -3,7 +3,9 @@
 import math
 import os
 import resource
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -51,6 +53,29 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
     finally:
         if scratch is not None:
             scratch.unlink(missing_ok=True)
+
+
+class CtrlC:
+    """While it is entered, Ctrl-C only sets `pressed`, so that training can stop between two updates, never within one.
+
+    Outside the main thread, where Python allows no signal handlers, it does nothing.
+    """
+
+    def __init__(self):
+        self.pressed = False
+
+    def press(self, *_) -> None:
+        self.pressed = True
+
+    def __enter__(self) -> "CtrlC":
+        self.main = threading.current_thread() is threading.main_thread()
+        if self.main:
+            self.before = signal.signal(signal.SIGINT, self.press)
+        return self
+
+    def __exit__(self, *_) -> None:
+        if self.main:
+            signal.signal(signal.SIGINT, self.before)
 
 
 class Trainer:
@@ -136,21 +161,21 @@ class Trainer:
         goal = goal or {}
         saved = begun = time.monotonic()
         before = self.seconds
-        bar = tqdm(total=until, initial=min(self.step, until), desc=label, unit="update", mininterval=1, leave=False)
-        try:
+        progress = {"desc": label, "unit": "update", "mininterval": 1, "leave": False}
+        with tqdm(total=until, initial=min(self.step, until), **progress) as bar, CtrlC() as ctrl_c:
             while self.step < until and not (self.history and reached(self.history[-1], goal)):
                 self.update()
                 bar.update()
                 if self.step % self.evaluate_every == 0 or self.step == until:
                     self.history.append({"step": self.step, **self.evaluate(self.validation)})
                 self.seconds = before + time.monotonic() - begun
-                if self.checkpoint and time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS:
+                if self.checkpoint and (ctrl_c.pressed or time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS):
                     self.save()
                     saved = time.monotonic()
-        finally:
-            bar.close()
-            if self.checkpoint and self.step:
-                self.save()
+                if ctrl_c.pressed:
+                    raise KeyboardInterrupt
+        if self.checkpoint:
+            self.save()
         return self.history[-1]
 
     @torch.no_grad()
@@ -193,7 +218,9 @@ class Trainer:
         except Exception as error:  # torch.load raises many kinds for a broken file
             raise TrainingError(f"The checkpoint {self.checkpoint} is broken; delete it to start afresh.") from error
         if identity != self.identity:
-            raise TrainingError(f"The checkpoint {self.checkpoint} is of a run with other settings; delete it or move it.")
+            raise TrainingError(
+                f"The checkpoint {self.checkpoint} is of a run with other settings; delete it or move it."
+            )
         self.network.load_state_dict(state["network"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"].cpu())

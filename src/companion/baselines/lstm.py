@@ -35,7 +35,9 @@ class LSTM(nn.Module):
         with torch.no_grad():
             self.lstm.bias_hh_l0[hidden_size : 2 * hidden_size] += forget_bias
 
-    def forward(self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, Tensor] | None = None) -> Answer:
+    def forward(
+        self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, Tensor] | None = None
+    ) -> Answer:
         outputs = []
         for window in inputs.split(self.truncation or len(inputs)):
             state = None if state is None else (state[0].detach(), state[1].detach()) if self.truncation else state

@@ -38,8 +38,8 @@ class IRNN(nn.Module):
 class LayerNormRNN(FastWeights):
     """h(t+1) = ReLU(LN[W h(t) + C x(t)]): fast weights with rate 0, so the memory stays empty.
 
-    The control that Ba et al. 2016 lack: it has their layer normalisation and none of their memory. Its `recurrent_init`
-    deserves to be tuned, since the 0.05 of the fast weights forgets almost everything in one step.
+    The control that Ba et al. 2016 lack: it has their layer normalisation and none of their memory. Its
+    `recurrent_init` deserves to be tuned, since the 0.05 of the fast weights forgets almost everything in one step.
 
     Args:
         input_size, hidden_size: widths of the input and of the state.

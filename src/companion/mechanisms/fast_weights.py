@@ -45,8 +45,8 @@ def fast_memory_read(
 
     Source: Ba et al. 2016, equation 4.
     """
-    age = torch.arange(history.shape[1] - 1, -1, -1, device=history.device)
-    weights = (history @ query.unsqueeze(2)).squeeze(2) * (rate * decay**age).to(history.dtype)
+    age = torch.arange(history.shape[1] - 1, -1, -1, device=history.device, dtype=history.dtype)
+    weights = (history @ query.unsqueeze(2)).squeeze(2) * (rate * decay**age)
     return (weights.unsqueeze(1) @ history).squeeze(1)
 
 

@@ -60,7 +60,7 @@ def sparsify(
     else:
         above = best[:, :top_k] - best[:, top_k:]
         total = above.sum(dim=1, keepdim=True)
-        tied = total == 0
+        tied = total < 1e-30
         kept = torch.where(tied, torch.full_like(above, 1 / top_k), above / torch.where(tied, 1, total))
     return torch.zeros_like(scores).scatter(1, where[:, :top_k], kept)
 

@@ -13,8 +13,6 @@ and so have the scores of its failed models, which sit on the blind guess of fou
 """
 
 import math
-from collections import Counter
-from itertools import combinations_with_replacement
 
 import torch
 from torch import Tensor
@@ -32,13 +30,19 @@ def key_blind(pairs: int) -> tuple[float, float]:
     The answer is one of the digits with a probability that is its share among the values. So the loss is the mean
     entropy of those shares, and the error is one minus the mean of the largest.
     """
-    error = loss = 0.0
-    for digits in combinations_with_replacement(range(DIGITS), pairs):
-        counts = Counter(digits).values()
-        orders = math.factorial(pairs) / math.prod(math.factorial(count) for count in counts)
-        weight = orders / DIGITS**pairs
-        error += weight * (1 - max(counts) / pairs)
-        loss -= weight * sum(count / pairs * math.log(count / pairs) for count in counts)
+
+    def at_most(most: int) -> float:
+        """The probability that no digit occurs more than `most` times; ways[n] counts sequences of n digits."""
+        ways = [1] + pairs * [0]
+        for _ in range(DIGITS):
+            ways = [sum(math.comb(n, c) * ways[n - c] for c in range(min(most, n) + 1)) for n in range(pairs + 1)]
+        return ways[pairs] / DIGITS**pairs
+
+    error = 1 - sum(1 - at_most(most) for most in range(pairs)) / pairs
+    loss = 0.0
+    for count in range(1, pairs + 1):
+        chance = math.comb(pairs, count) * (DIGITS - 1) ** (pairs - count) / DIGITS**pairs
+        loss -= DIGITS * chance * count / pairs * math.log(count / pairs)
     return error, loss
 
 
@@ -49,8 +53,8 @@ class AssociativeRetrieval(Task):
         pairs: K, key-value pairs in a sequence, 1 to 26; the sequence has 2K + 3 steps.
         sizes: examples in the fixed training, validation and test sets; the paper has 100,000, 10,000 and 20,000.
 
-    Targets are (batch,), the digit. The loss is its cross-entropy. Metrics: `error` and `loss`. A training batch is drawn
-    from the fixed training set with replacement.
+    Targets are (batch,), the digit. The loss is its cross-entropy. Metrics: `error` and `loss`. A training batch is
+    drawn from the fixed training set with replacement.
 
     Raises:
         ValueError: `pairs` outside 1 to 26.

@@ -29,8 +29,8 @@ class Parity(Task):
         placement: "prefix" or "scattered".
         held_out_size: examples in the validation set and in the test set.
 
-    Inputs are (1, batch, bits): a single time step. Targets are (batch,), zeros and ones, floats. The loss is the binary
-    cross-entropy of one logit. Metrics: `error` and `loss`.
+    Inputs are (1, batch, bits): a single time step. Targets are (batch,), zeros and ones, floats. The loss is the
+    binary cross-entropy of one logit. Metrics: `error` and `loss`.
 
     Raises:
         ValueError: fewer than one bit, or an unknown placement.
@@ -67,7 +67,7 @@ class Parity(Task):
         return self.batch(seeded(split, 0), self.held_out_size)
 
     def details(self, evaluate: Callable[[Batch], dict[str, float]]) -> dict[str, list[float]]:
-        """`error_by_bits` and, of a layer that ponders, `ponder_steps_by_bits`: 1,000 vectors for each k from 1 to n."""
+        """`error_by_bits` and, if the layer ponders, `ponder_steps_by_bits`: 1,000 vectors for each k from 1 to n."""
         generator = seeded("test", 1)
         points = [evaluate(self.batch(generator, 1000, filled)) for filled in range(1, self.bits + 1)]
         names = [name for name in ("error", "ponder_steps") if name in points[0]]

@@ -50,7 +50,7 @@ class PixelMNIST(Task):
         sources = {"excerpt": data.mnist_excerpt, "full": data.mnist}
         if source not in sources:
             raise ValueError(f"source is {source!r}; it must be 'excerpt' or 'full'.")
-        if SIDE % pool:
+        if pool < 1 or SIDE % pool:
             raise ValueError(f"pool is {pool}; it must divide {SIDE}.")
         self.pool, self.length = pool, (SIDE // pool) ** 2
         self.order = torch.arange(self.length)
@@ -58,6 +58,8 @@ class PixelMNIST(Task):
             self.order = torch.randperm(self.length, generator=seeded("train", 0))
         pixels, labels = self.read(*sources[source]("train"))
         cut = len(labels) - validation_size
+        if not 0 < cut < len(labels):
+            raise ValueError(f"validation_size is {validation_size}; it must lie between 1 and {len(labels) - 1}.")
         self.splits = {"train": (pixels[:, :cut], labels[:cut]), "validation": (pixels[:, cut:], labels[cut:])}
         self.splits["test"] = self.read(*sources[source]("test"))
 
@@ -72,6 +74,8 @@ class PixelMNIST(Task):
         return Batch(pixels[:, chosen].unsqueeze(2), labels[chosen])
 
     def held_out(self, split: str) -> Batch:
+        if split not in self.splits:
+            raise ValueError(f"split is {split!r}; it must be one of {', '.join(self.splits)}.")
         pixels, labels = self.splits[split]
         return Batch(pixels.unsqueeze(2), labels)
 
