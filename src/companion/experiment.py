@@ -67,7 +67,7 @@ def writable(folder: str) -> None:
     """
     probe = Path(folder) / ".writable"
     write_whole(probe, lambda path: path.write_text("yes"))
-    probe.unlink()
+    probe.unlink(missing_ok=True)  # another run may have removed it
 
 
 def train(experiment: str, models: dict[str, Model], task: Task, settings: SimpleNamespace) -> dict[str, Run]:

@@ -61,10 +61,10 @@ class Record:
     search: list[dict[str, Any]]
     chosen: dict[str, Any]
     metrics: dict[str, Any]
-    history: list[dict[str, float]]
+    history: list[dict[str, Any]]
     steps: int
-    wall_seconds: float
-    peak_memory_mb: float
+    wall_seconds: int | float
+    peak_memory_mb: int | float
     environment: dict[str, Any]
     commit: str
 
@@ -87,7 +87,7 @@ def seal(body: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
-def thin(history: list[dict[str, float]]) -> list[dict[str, float]]:
+def thin(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """At most 200 looks, evenly taken, the last one among them."""
     stride = -(-len(history) // HISTORY_POINTS)
     return history[::-1][:: max(stride, 1)][::-1]

@@ -9,6 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import nn
@@ -16,6 +17,7 @@ from tqdm import tqdm
 
 from companion.tasks import Batch, Task, seeded
 
+Number = int | float
 CHECKPOINT_EVERY_SECONDS = 20
 HIGHER_IS_BETTER = {"accuracy", "reward"}
 
@@ -24,7 +26,7 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the message says why in one sentence."""
 
 
-def reached(metrics: dict[str, float], goal: dict[str, float]) -> bool:
+def reached(metrics: dict[str, Number], goal: dict[str, Number]) -> bool:
     """Whether every metric named in `goal` is at least as good as there; an empty goal is never reached."""
     return bool(goal) and all(
         metrics[name] >= value if name in HIGHER_IS_BETTER else metrics[name] <= value for name, value in goal.items()
@@ -106,10 +108,10 @@ class Trainer:
         build: Callable[[], nn.Module],
         task: Task,
         *,
-        learning_rate: float,
+        learning_rate: Number,
         seed: int,
         batch_size: int,
-        clip: float = 1.0,
+        clip: Number = 1.0,
         evaluate_every: int = 200,
         device: str = "cpu",
         checkpoint: Path | None = None,
@@ -148,7 +150,7 @@ class Trainer:
         self.optimiser.step()
         self.step += 1
 
-    def run(self, until: int, goal: dict[str, float] | None = None, label: str = "") -> dict[str, float]:
+    def run(self, until: int, goal: dict[str, Number] | None = None, label: str = "") -> dict[str, Number]:
         """Train up to update `until`, or until a look at the validation set reaches the `goal`.
 
         Returns:
@@ -179,9 +181,9 @@ class Trainer:
         return self.history[-1]
 
     @torch.no_grad()
-    def evaluate(self, batch: Batch, chunk: int = 1000) -> dict[str, float]:
+    def evaluate(self, batch: Batch, chunk: int = 1000) -> dict[str, Number]:
         """The mean of each metric over a batch, and mean N (`ponder_steps`) if the layer ponders."""
-        totals: dict[str, float] = {}
+        totals: dict[str, Number] = {}
         batch = batch.to(self.device)
         for inputs, targets in zip(batch.inputs.split(chunk, 1), batch.targets.split(chunk, -1), strict=True):
             predictions, answer = self.network(inputs)
@@ -192,7 +194,7 @@ class Trainer:
                 totals[name] = totals.get(name, 0.0) + values.sum().item()
         return {name: total / batch.inputs.shape[1] for name, total in totals.items()}
 
-    def test(self) -> dict[str, float | list[float]]:
+    def test(self) -> dict[str, Any]:
         """The metrics on the test set, and what more the task records."""
         metrics = self.evaluate(self.task.held_out("test"))
         return metrics | self.task.details(self.evaluate)
@@ -227,7 +229,7 @@ class Trainer:
         self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
 
 
-def search(trainers: list[Trainer], steps: int, goal: dict[str, float] | None = None, label: str = "") -> list[float]:
+def search(trainers: list[Trainer], steps: int, goal: dict[str, Number] | None = None, label: str = "") -> list[float]:
     """Train every candidate for `steps` updates; the validation loss of each, of which the least is to be chosen.
 
     Every model of the book is tuned by this one rule: the same number of candidates, the same updates for each.

@@ -1,0 +1,34 @@
+"""One thread, fixed seeds, and numbers in double precision."""
+
+import nbformat
+import pytest
+import torch
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Layers start from the same weights in every test, and leave a core to others."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+
+
+@pytest.fixture
+def float64():
+    """Draws normal numbers in double precision, from a fixed seed: float64(3, 2) has the shape (3, 2).
+
+    The default type stays float32, so that a constant which a layer makes in single precision is noticed.
+    """
+    generator = torch.Generator().manual_seed(1)
+    return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture
+def a_notebook():
+    """Writes a notebook with nothing but a parameter cell, and returns its path."""
+
+    def write(path, source):
+        cell = nbformat.v4.new_code_cell(source, metadata={"tags": ["parameters"]})
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell]), path)
+        return path
+
+    return write

@@ -1,0 +1,100 @@
+"""Papermill runs every experiment with other parameters, and a wrong one is refused in one sentence before training."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+EXPERIMENTS = sorted(
+    file.with_name(file.name.split(".")[0] + ".ipynb") for file in (ROOT / "notebooks").rglob("*.laptop.yaml")
+)
+every_experiment = pytest.mark.parametrize("notebook", EXPERIMENTS, ids=lambda path: path.stem)
+
+
+def papermill(notebook: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-m", "papermill", str(notebook), str(out), "--no-progress-bar", "--kernel", "python3"]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "COMPANION_RESULTS": str(ROOT / "book" / "results")}
+    return subprocess.run(
+        [*command, *options], capture_output=True, text=True, cwd=out.parent, env=environment, timeout=300
+    )
+
+
+def two_models(notebook: Path) -> list[str]:
+    return yaml.safe_load(notebook.with_suffix(".laptop.yaml").read_text())["models"][:2]
+
+
+def last_line(text: str) -> str:
+    return [line for line in text.splitlines() if line.strip()][-1]
+
+
+@every_experiment
+def test_runs_with_other_parameters(notebook, tmp_path):
+    models = two_models(notebook)
+    out = tmp_path / "out.ipynb"
+    run = papermill(
+        notebook,
+        out,
+        "-p",
+        "steps",
+        "3",
+        "-p",
+        "seed",
+        "5",
+        "-y",
+        f"models: {models}",
+        "-p",
+        "records",
+        str(tmp_path / "records"),
+    )
+    assert run.returncode == 0, run.stderr
+    (injected,) = [
+        cell
+        for cell in nbformat.read(out, as_version=4).cells
+        if "injected-parameters" in cell.metadata.get("tags", [])
+    ]
+    assert "steps = 3" in injected.source
+    records = sorted((tmp_path / "records").rglob("*.json"))
+    assert [record.name for record in records] == sorted(f"{model}.smoke.seed5.json" for model in models)
+    for record in records:
+        assert json.loads(record.read_text())["parameters"]["steps"] == 3
+
+
+@every_experiment
+def test_unknown_parameter_is_refused(notebook, tmp_path):
+    run = papermill(notebook, tmp_path / "out.ipynb", "-p", "stpes", "3")
+    assert run.returncode != 0
+    assert "This notebook has no parameter 'stpes'" in last_line(run.stderr)
+
+
+@pytest.mark.parametrize(
+    ("option", "sentence"),
+    [
+        (["-y", "models: [no_such_model]"], "The model 'no_such_model' is unknown"),
+        (["-y", "models: []"], "No model was asked for"),
+        (["-p", "profile", "huge"], "The profile 'huge' is unknown"),
+        (["-p", "device", "toaster"], "The device 'toaster' is unknown"),
+        (["-p", "steps", "many"], "The parameter 'steps' is 'many'; it must be of type int."),
+        (["-p", "steps", "2.5"], "The parameter 'steps' is 2.5; it must be of type int."),
+        (["-p", "seed", "-1"], "The parameter 'seed' is -1"),
+    ],
+    ids=["model", "no-model", "profile", "device", "word-for-number", "fraction", "negative"],
+)
+def test_wrong_value_is_refused(option, sentence, tmp_path):
+    run = papermill(EXPERIMENTS[0], tmp_path / "out.ipynb", *option, "-p", "records", str(tmp_path / "records"))
+    assert run.returncode != 0
+    assert sentence in last_line(run.stderr)
+    assert not (tmp_path / "records").exists()
+
+
+@every_experiment
+def test_papermill_documents_the_parameters(notebook, tmp_path):
+    command = [sys.executable, "-m", "papermill", "--help-notebook", str(notebook)]
+    text = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert "Parameters inferred for notebook" in text
+    assert "steps: int" in text

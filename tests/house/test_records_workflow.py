@@ -1,0 +1,106 @@
+"""Snakemake lists exactly the records that are missing or stale."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "book" / "results"
+SEEDS = {"laptop": [0, 1, 2], "paper": [0, 1, 2]}
+
+pytest.importorskip("snakemake", reason="the extra record is not installed")
+
+
+def wanted(profile: str) -> set[str]:
+    """The records that the parameter files ask for, below the results folder."""
+    names = set()
+    for file in (ROOT / "notebooks").glob(f"*/*.{profile}.yaml"):
+        experiment = f"{file.parent.name}/{file.name.split('.')[0]}"
+        for model in yaml.safe_load(file.read_text())["models"]:
+            names |= {f"{experiment}/{model}.{profile}.seed{seed}.json" for seed in SEEDS[profile]}
+    return names
+
+
+def dry_run(results: Path, profiles: str) -> subprocess.CompletedProcess:
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "--snakefile",
+        "workflow/Snakefile",
+        "--dry-run",
+        "--nolock",
+        "--cores",
+        "2",
+    ]
+    return subprocess.run(
+        [*command, "--config", f"profiles={profiles}", f"results={results}"], cwd=ROOT, capture_output=True, text=True
+    )
+
+
+def listed(results: Path, profiles: str = "laptop") -> set[str]:
+    run = dry_run(results, profiles)
+    assert run.returncode == 0, run.stdout + run.stderr
+    outputs = re.findall(r"^    output: (\S+\.json)$", run.stdout + run.stderr, flags=re.MULTILINE)
+    assert len(outputs) == len(set(outputs))
+    return {Path(output).relative_to(results).as_posix() for output in outputs}
+
+
+@pytest.mark.parametrize("profile", SEEDS)
+def test_without_records_all_are_listed(profile, tmp_path):
+    assert wanted(profile)
+    assert listed(tmp_path, profile) == wanted(profile)
+
+
+def test_two_profiles_at_once(tmp_path):
+    assert listed(tmp_path, "laptop paper") == wanted("laptop") | wanted("paper")
+
+
+def test_unknown_profile_is_refused(tmp_path):
+    run = dry_run(tmp_path, "desktop")
+    assert run.returncode != 0
+    assert "Unknown profile 'desktop': profiles are laptop, paper." in run.stdout + run.stderr
+
+
+def kept_records() -> list[str]:
+    return sorted(name for name in wanted("laptop") if (RESULTS / name).exists())
+
+
+def copy_of_records(folder: Path) -> None:
+    for name in kept_records():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(RESULTS / name, folder / name)
+
+
+def test_records_that_are_there_are_not_listed(tmp_path):
+    if not kept_records():
+        pytest.skip("book/results has no laptop record yet")
+    copy_of_records(tmp_path)
+    assert listed(tmp_path) == wanted("laptop") - set(kept_records())
+
+
+def test_stale_record_is_listed(tmp_path):
+    """A record of other parameters: one of the laptop's, under the name of the paper's profile."""
+    names = [name for name in kept_records() if name.replace(".laptop.", ".paper.") in wanted("paper")]
+    if not names:
+        pytest.skip("book/results has no laptop record yet")
+    stale = names[0].replace(".laptop.", ".paper.")
+    (tmp_path / stale).parent.mkdir(parents=True)
+    shutil.copyfile(RESULTS / names[0], tmp_path / stale)
+    assert stale in listed(tmp_path, "paper")
+
+
+def test_damaged_record_is_refused(tmp_path):
+    if not kept_records():
+        pytest.skip("book/results has no laptop record yet")
+    copy_of_records(tmp_path)
+    damaged = tmp_path / kept_records()[0]
+    damaged.write_text(damaged.read_text()[:100])
+    run = dry_run(tmp_path, "laptop")
+    assert run.returncode != 0
+    assert f"{damaged.name} is not a whole record" in run.stdout + run.stderr

@@ -1,0 +1,27 @@
+"""The built site and the pages it must have."""
+
+import os
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
+
+
+def toc_pages() -> list[str]:
+    """The pages of _toc.yml, without their suffix."""
+    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
+    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+
+
+def built_site() -> Path:
+    """The folder of the built site: $COMPANION_SITE, which must hold one, or what `make site` left."""
+    asked = os.environ.get("COMPANION_SITE")
+    site = (ROOT / (asked or "_build/site")).resolve()
+    if not (site / "index.html").exists():
+        if asked:
+            pytest.fail(f"COMPANION_SITE names {site}, which holds no site: run make site.")
+        pytest.skip("there is no built site: run make site")
+    return site

@@ -1,0 +1,105 @@
+"""What all tasks have in common: splits that are disjoint and the same for every run."""
+
+from itertools import pairwise
+
+import pytest
+import torch
+
+from companion.tasks import AssociativeRetrieval, Copying, Parity, PixelMNIST, Task, seeded
+
+TASKS = {
+    "copying": lambda: Copying(4, held_out_size=50),
+    "associative retrieval": lambda: AssociativeRetrieval(4, sizes=(200, 50, 60)),
+    "parity": lambda: Parity(64, held_out_size=50),
+    "pixel MNIST": lambda: PixelMNIST(pool=7),
+}
+
+
+@pytest.fixture(params=TASKS)
+def task(request):
+    return TASKS[request.param]()
+
+
+def drawn(task, seed, size=40):
+    return task.batch(torch.Generator().manual_seed(seed), size)
+
+
+def equal(left, right):
+    return torch.equal(left.inputs, right.inputs) and torch.equal(left.targets, right.targets)
+
+
+def test_the_seeds_of_the_splits_come_from_disjoint_ranges():
+    ranges = [
+        (seeded(split, 0).initial_seed(), seeded(split, 10**9 - 1).initial_seed())
+        for split in ("train", "validation", "test")
+    ]
+    for (_, last), (first, _) in pairwise(ranges):
+        assert last < first
+
+
+@pytest.mark.parametrize(("split", "seed"), [("dev", 0), ("train", -1), ("test", 10**9)])
+def test_an_unknown_split_or_seed_is_refused_in_one_sentence(split, seed):
+    with pytest.raises(ValueError, match=r"^(split|seed) is .*; it must [^.]*\.$"):
+        seeded(split, seed)
+
+
+def test_the_held_out_sets_are_the_same_in_every_run_and_differ(task):
+    again = next(make() for make in TASKS.values() if type(make()) is type(task))
+    for split in ("validation", "test"):
+        torch.rand(3)  # torch's own random state plays no part
+        assert equal(task.held_out(split), task.held_out(split))
+        assert equal(task.held_out(split), again.held_out(split))
+    assert not equal(task.held_out("validation"), task.held_out("test"))
+
+
+def test_a_batch_depends_on_its_generator_alone(task):
+    first = drawn(task, 5)
+    torch.rand(3)
+    assert equal(drawn(task, 5), first)
+    assert not equal(drawn(task, 6), first)
+    generator = torch.Generator().manual_seed(5)
+    assert equal(task.batch(generator, 40), first)
+    assert not equal(task.batch(generator, 40), first)
+
+
+def test_no_training_example_is_held_out(task):
+    """A digit of PixelMNIST pooled to 4 × 4 can look like another; a sequence of the others cannot repeat by chance."""
+
+    def examples(batch):
+        return {inputs.numpy().tobytes() for inputs in batch.inputs.unbind(1)}
+
+    training = examples(task.batch(seeded("train", 0), 300))
+    for split in ("validation", "test"):
+        assert not training & examples(task.held_out(split))
+    assert not examples(task.held_out("validation")) & examples(task.held_out("test"))
+
+
+def test_an_unknown_held_out_split_is_refused_in_one_sentence(task):
+    with pytest.raises(ValueError, match=r"^split is 'dev'; it must be [^.]*\.$"):
+        task.held_out("dev")
+
+
+def test_a_batch_is_floats_of_the_announced_width_and_moves_as_one(task):
+    batch = drawn(task, 0).to("cpu")
+    assert batch.inputs.dtype == torch.float32
+    assert batch.inputs.shape[1:] == (40, task.input_size)
+    assert batch.targets.shape[-1] == 40
+
+
+def test_a_perfect_answer_has_no_loss_and_no_error(task):
+    targets = drawn(task, 0).targets
+    if task.output_size == 1:
+        sure = (100 * (2 * targets - 1)).unsqueeze(1)
+    else:
+        sure = 100 * torch.nn.functional.one_hot(targets, task.output_size).float()
+    assert (task.loss(sure, targets) < 1e-6).all()
+    for name, values in task.metrics(sure, targets).items():
+        assert torch.allclose(values, torch.full_like(values, float(name == "accuracy")), atol=1e-6)
+    for name, values in task.metrics(-sure, targets).items():
+        assert (values == 0).all() if name == "accuracy" else (values >= 1).all()
+
+
+def test_a_task_that_is_not_written_says_so():
+    with pytest.raises(NotImplementedError):
+        Task().batch(torch.Generator(), 1)
+    assert Task().details(lambda batch: {}) == {}

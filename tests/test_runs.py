@@ -1,0 +1,181 @@
+"""Records: only a training run makes one, and whoever edits one is found out."""
+
+import json
+import os
+import resource
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from companion import runs
+from companion.baselines import FixedRepeats
+from companion.experiment import Model, grid, train
+from companion.network import Network
+from companion.runs import RecordError
+from companion.settings import PROFILES
+from companion.tasks import Parity
+from companion.training import TrainingError
+
+ROOT = Path(__file__).parent.parent
+COMMITTED = sorted((ROOT / "book" / "results").glob("*/*/*.json"))
+
+
+def experiment(**changes):
+    task = Parity(2, held_out_size=20)
+    table = {"rnn": Model(lambda: Network(task, FixedRepeats(2, 8, "rnn", 1)), grid(learning_rate=[1e-3, 1e-2]))}
+    chosen = {
+        "models": ["rnn"], "seed": 0, "device": "cpu", "records": "", "checkpoints": "", "profile": "smoke",
+        "steps": 20, "search_steps": 10, "goal": {}, "batch_size": 8, "clip": 1.0, "evaluate_every": 5,
+    }  # fmt: skip
+    return train("ponder/parity", table, task, SimpleNamespace(**chosen | changes))["rnn"].record
+
+
+@pytest.fixture
+def saved(tmp_path):
+    record = experiment(records=str(tmp_path))
+    return tmp_path / record.name
+
+
+def test_a_run_leaves_a_record_with_what_the_design_asks_for(saved):
+    body = json.loads(saved.read_text())
+    assert saved.name == "rnn.smoke.seed0.json"
+    asked = (
+        "experiment model profile seed parameters metrics history steps wall_seconds peak_memory_mb environment commit"
+    )
+    assert set(body) == {*asked.split(), "search", "chosen", "seal"}
+    assert set(body["environment"]) == {"python", "torch", "device", "threads"}
+    assert body["environment"]["threads"] == 1
+    assert body["steps"] == 20
+    assert len(body["search"]) == 2
+    assert body["chosen"] in [{"learning_rate": 1e-3}, {"learning_rate": 1e-2}]
+    assert body["parameters"] == {
+        "steps": 20, "search_steps": 10, "goal": {}, "batch_size": 8, "clip": 1.0, "evaluate_every": 5,
+    }  # fmt: skip
+    assert 50 < body["peak_memory_mb"] < 50_000
+
+
+def test_a_record_survives_the_disk(saved):
+    assert runs.load(saved).steps == 20
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        lambda body: body["metrics"].update(error=0.0),
+        lambda body: body.update(seed=7),
+        lambda body: body.update(seal="0"),
+    ],
+)
+def test_a_record_edited_by_hand_is_refused(saved, edit):
+    body = json.loads(saved.read_text())
+    edit(body)
+    saved.write_text(json.dumps(body))
+    with pytest.raises(RecordError, match="was changed after its run") as caught:
+        runs.load(saved)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"seal": ""}', "\ufeff"])
+def test_half_a_record_is_refused(saved, text):
+    saved.write_text(text)
+    with pytest.raises(RecordError, match="is not a whole record"):
+        runs.load(saved)
+
+
+def test_a_full_disk_leaves_no_half_record(tmp_path):
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    record = experiment()
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))
+    try:
+        with pytest.raises(TrainingError, match="could not be written"):
+            record.save(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert [name for _, _, files in os.walk(tmp_path) for name in files] == []
+
+
+def test_a_folder_that_cannot_be_written_is_refused_before_training(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(TrainingError, match="could not be written"):
+        experiment(records=str(tmp_path / "file" / "records"), steps=10**9)
+
+
+def test_checkpoints_of_an_experiment_resume_to_the_same_record(tmp_path):
+    whole = experiment(steps=40)
+    experiment(steps=40, checkpoints=str(tmp_path))
+    again = experiment(steps=40, checkpoints=str(tmp_path))
+    assert (again.metrics, again.history, again.search) == (whole.metrics, whole.history, whole.search)
+
+
+def test_a_finished_run_may_be_made_longer(tmp_path):
+    experiment(steps=20, checkpoints=str(tmp_path))
+    longer = experiment(steps=40, checkpoints=str(tmp_path))
+    assert longer.metrics == experiment(steps=40).metrics
+    with pytest.raises(TrainingError, match="other settings"):
+        experiment(steps=40, batch_size=4, checkpoints=str(tmp_path))
+
+
+def test_histories_are_thinned_to_two_hundred_looks():
+    thinned = runs.thin([{"step": step} for step in range(1, 1000)])
+    assert len(thinned) <= 200
+    assert thinned[-1] == {"step": 999}
+
+
+def test_a_stale_record_is_noticed(saved, tmp_path, a_notebook):
+    source = "profile: str = 'smoke'  # p\nsteps: int = 20  # s\nsearch_steps: int = 10  # s\ngoal: dict = {}  # g\n"
+    source += "batch_size: int = 8  # b\nclip: float = 1.0  # c\nevaluate_every: int = 5  # e"
+    same = a_notebook(tmp_path / "same.ipynb", source)
+    other = a_notebook(tmp_path / "other.ipynb", source.replace("20", "30"))
+    assert not runs.is_stale(saved, same, "smoke")
+    assert runs.is_stale(saved, other, "smoke")
+
+
+def test_no_results_folder_gets_one_sentence(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("COMPANION_RESULTS", raising=False)
+    monkeypatch.setattr(runs, "__file__", str(tmp_path / "runs.py"))
+    with pytest.raises(RecordError, match="^The folder book/results was not found"):
+        runs.results_folder()
+
+
+@pytest.mark.parametrize("path", COMMITTED, ids=lambda path: "/".join(path.parts[-3:]))
+def test_every_committed_record_is_of_a_profile_of_its_notebook(path):
+    record = runs.load(path)
+    assert record.name == "/".join(path.parts[-3:])
+    assert record.profile in PROFILES
+    notebook = ROOT / "notebooks" / f"{record.experiment}.ipynb"
+    assert not runs.is_stale(path, notebook, record.profile)
+    assert len(record.history) <= 200
+
+
+def test_every_experiment_has_recorded_runs():
+    notebooks = {file.name.split(".")[0] for file in (ROOT / "notebooks").glob("*/*.laptop.yaml")}
+    assert notebooks == {path.parent.name for path in COMMITTED}
+
+
+def test_numbers_of_the_papers_say_where_they_were_seen():
+    experiments = ["remind/copying", "remind/pixel_mnist", "attend/associative_retrieval", "ponder/parity"]
+    numbers = [runs.paper_numbers(experiment) for experiment in experiments]
+    for rows in numbers:
+        assert len(rows)
+        assert rows[["setting", "model", "metric", "source", "seen", "scale"]].notna().all(axis=None)
+        unseen = rows.seen == "not verified"
+        assert rows[unseen][["value", "text"]].isna().all(axis=None), "a number that was not verified is printed"
+        assert rows[~unseen][["value", "text"]].notna().any(axis=1).all()
+
+
+def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
+    record = experiment(records=str(tmp_path))
+    (tmp_path / "papers.toml").write_text(
+        '[[number]]\nexperiment="ponder/parity"\nsetting="64 bits"\nmodel="rnn"\nmetric="error"\ntext="almost 40 %"\n'
+        'source="section 3.1"\nseen="the text"\nscale=""\n'
+        '[[number]]\nexperiment="ponder/parity"\nsetting="64 bits"\nmodel="act-1"\nmetric="error"\nsource="Figure 4"\n'
+        'seen="not verified"\nscale=""\n'
+    )
+    monkeypatch.setenv("COMPANION_RESULTS", str(tmp_path))
+    rows = runs.against_paper("ponder/parity", "error").set_index("model")
+    assert rows.loc["rnn", "the paper"] == "almost 40 % (64 bits, section 3.1)"
+    assert rows.loc["rnn", "ours"].startswith(f"{record.metrics['error']:.4f} (")
+    assert rows.loc["act-1", "the paper"] == "not verified (64 bits)"
+    assert rows.loc["act-1", "ours"] == "not run"
