@@ -135,6 +135,8 @@ class SparseAttentiveBacktracking(nn.Module):
         normaliser: "subtract", the paper's (S3), or "softmax" over the selected memories.
         mental_updates: whether credit that arrives at a memory goes on to the steps before it in its window. If not,
             it reaches the LSTM cell that made the memory and stops there.
+        forget_bias: added to the forget gate's bias at the start, as in every LSTM of the book; the released code adds
+            nothing.
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs
     are [h ; s], (time, batch, 2·hidden_size); its trace holds "attention", (time, batch, memories).
@@ -155,6 +157,7 @@ class SparseAttentiveBacktracking(nn.Module):
         scorer: str = "mlp",
         normaliser: str = "subtract",
         mental_updates: bool = True,
+        forget_bias: float = 1.0,
     ):
         super().__init__()
         if scorer not in SCORERS:
@@ -167,6 +170,8 @@ class SparseAttentiveBacktracking(nn.Module):
         self.top_k, self.truncation, self.memory_every = top_k, truncation, memory_every
         self.normaliser, self.mental_updates = normaliser, mental_updates
         self.cell = nn.LSTMCell(input_size, hidden_size)
+        with torch.no_grad():
+            self.cell.bias_hh[hidden_size : 2 * hidden_size] += forget_bias
         self.scorer = SCORERS[scorer](hidden_size)
 
     def remind(
