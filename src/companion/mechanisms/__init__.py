@@ -2,7 +2,8 @@
 
 from companion.mechanisms.adaptive_computation import AdaptiveComputation, halting_distribution
 from companion.mechanisms.fast_weights import FastWeights, fast_memory_read
-from companion.mechanisms.sparse_attentive_backtracking import SparseAttentiveBacktracking, sparsify
+from companion.mechanisms.selection import sparsify
+from companion.mechanisms.sparse_attentive_backtracking import SparseAttentiveBacktracking
 
 __all__ = [
     "AdaptiveComputation",
