@@ -32,6 +32,7 @@ class SparseReplay(torch.autograd.Function):
         (time, batch), size, known = inputs.shape[:2], hidden.shape[1], len(memories)
         total = known + (rule.start + time) // rule.memory_every - rule.start // rule.memory_every
         bank = Bank(*inputs.new_empty(2, total, batch, size))
+        scratch = torch.empty_like(bank.entries)
         bank.states[:known], bank.entries[:known] = memories, scorer.entry(memories)
         outputs = inputs.new_empty(time, batch, 2 * size)
         first, starts, chosen, zeros = hidden, {}, [], torch.zeros_like(hidden)
@@ -41,7 +42,8 @@ class SparseReplay(torch.autograd.Function):
             provisional, cell = torch.lstm_cell(inputs[t], (hidden, cell), *lstm)  # (S1)
             choice, summary = None, zeros
             if known:
-                choice = choose(scorer.scores(bank.entries[:known], provisional), rule.top_k, rule.normaliser)  # (S2)
+                scores = scorer.scores(bank.entries[:known], provisional, scratch[:known])  # (S2)
+                choice = choose(scores, rule.top_k, rule.normaliser)
                 summary = (choice.weights().unsqueeze(1) @ read(bank.states, choice.kept)).squeeze(1)  # (S3, S4)
             chosen.append(choice)
             hidden = torch.add(provisional, summary, out=outputs[t, :, :size])

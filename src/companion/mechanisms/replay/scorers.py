@@ -26,7 +26,7 @@ class MLPReplay:
         self.gradients = [torch.zeros_like(each) for each in (w1, w2, b, w3)]
         # Beyond this tanh is one in any case, and the product of two exponentials is a number or infinite, never 0 · ∞.
         self.largest = math.log(torch.finfo(w1.dtype).max) / 2 - 1
-        self.one, self.scratch = w1.new_ones(()), w1.new_empty(0)
+        self.one = w1.new_ones(())
 
     def exponential(self, half: Tensor) -> Tensor:
         return half.clamp(-self.largest, self.largest).mul_(2).exp_()
@@ -37,11 +37,9 @@ class MLPReplay:
     def query(self, provisional: Tensor) -> Tensor:
         return self.exponential(functional.linear(provisional, self.w2, self.b))
 
-    def scores(self, entries: Tensor, provisional: Tensor) -> Tensor:
-        """Of all memories, (batch, memories)."""
-        if len(self.scratch) < len(entries):
-            self.scratch = entries.new_empty(2 * len(entries), *entries.shape[1:])
-        r = torch.addcmul(self.one, entries, self.query(provisional), out=self.scratch[: len(entries)]).reciprocal_()
+    def scores(self, entries: Tensor, provisional: Tensor, scratch: Tensor) -> Tensor:
+        """Of all memories, (batch, memories); `scratch` is overwritten and has the shape of `entries`."""
+        r = torch.addcmul(self.one, entries, self.query(provisional), out=scratch).reciprocal_()
         return (r @ (-2 * self.w3)).T
 
     def inner(self, entries: Tensor, provisional: Tensor) -> Tensor:
@@ -82,7 +80,7 @@ class ReleasedReplay:
     def entry(self, memory: Tensor) -> Tensor:
         return memory.tanh()
 
-    def scores(self, entries: Tensor, provisional: Tensor) -> Tensor:
+    def scores(self, entries: Tensor, provisional: Tensor, scratch: Tensor) -> Tensor:
         return (entries @ self.weight).T
 
     def inner(self, entries: Tensor, provisional: Tensor) -> Tensor:

@@ -1,6 +1,5 @@
 """The backward walk through the windows: R2 to R4."""
 
-from itertools import groupby
 from typing import NamedTuple
 
 import torch
@@ -8,6 +7,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from companion.mechanisms.replay.choice import Choice, add, read
+
+TOGETHER = 16  # steps whose readings are prepared in one go, at most
+
+
+def alike(choice: Choice | None, shape: torch.Size) -> bool:
+    return choice is not None and choice.scores.shape == shape
 
 
 def tanh(x: Tensor) -> Tensor:
@@ -76,7 +81,7 @@ class Walk:
         through = o * (1 - squashed * squashed)  # ∂ĥ/∂c
         # What the input of each gate changes: those of i, f and g change c, that of o changes ĥ.
         to_gates = torch.stack([g * i * (1 - i), past * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)], 2)
-        readings = self.readings(begin, end, o * squashed)
+        provisional, row = o * squashed, 0
         to_hidden, to_cell = carried
         for t in reversed(range(end - begin)):
             to_hidden = to_hidden + self.to_outputs[begin + t, :, :size]
@@ -89,19 +94,21 @@ class Walk:
                 else:  # it goes to the weights and the input of this step, and stops there
                     own = to_gates[t] * torch.stack([to_memory * through[t]] * 3 + [to_memory], 1)
             to_provisional = to_hidden
-            if t in readings:
-                reading, row = readings[t]
+            if self.chosen[begin + t] is not None:
+                if row == 0:
+                    reading = self.reading(begin, t, provisional)
+                    row = len(reading.weights)
+                row -= 1
                 to_summary = to_hidden + self.to_outputs[begin + t, :, size:]
                 to_provisional = to_provisional + self.pay(reading, row, to_summary)
+                if row == 0:
+                    self.scorer.collect(*(part.flatten(0, 1) for part in reading[-4:]))
             to_cell = torch.addcmul(to_cell, to_provisional, through[t])
             to_gates[t, :, :3] *= to_cell.unsqueeze(1)
             to_gates[t, :, 3] *= to_provisional
             to_cell = to_cell * f[t]
             to_hidden = to_gates[t].flatten(1) @ self.weight_hh
             to_gates[t] += own
-        for reading, row in readings.values():
-            if row == 0:
-                self.scorer.collect(*(part.flatten(0, 1) for part in reading[-4:]))
         to_gates = to_gates.flatten(2)
         if self.to_inputs is not None:
             self.to_inputs[begin:end] = to_gates @ self.weight_ih
@@ -109,32 +116,20 @@ class Walk:
         self.to_lstm.addmm_(seen.flatten(0, 1).T, to_gates.flatten(0, 1))
         return to_hidden, to_cell
 
-    def readings(self, begin, end, provisional):
-        """For each step that read something: a reading, and the step's row in it. Steps that read alike share one."""
-        found = {}
-        for alike, steps in groupby(range(end - begin), lambda t: self.shape(begin + t)):
-            steps = list(steps)
-            if alike:
-                chosen = self.chosen[begin + steps[0] : begin + steps[-1] + 1]
-                choice = Choice(*(torch.cat([each[part] for each in chosen]) for part in (0, 1)), chosen[0].threshold)
-                asked = provisional[steps[0] : steps[-1] + 1]
-                weights = choice.weights()
-                inner = self.scorer.inner(read(self.bank.entries, choice.selected), asked.flatten(0, 1))
-                parts = [
-                    choice.kept,
-                    choice.selected,
-                    weights,
-                    choice.slope(weights),
-                    read(self.bank.states, choice.kept),
-                ]
-                parts += [self.scorer.slope(inner), inner, torch.empty_like(choice.scores)]
-                parts = [part.unflatten(0, (len(steps), -1)) for part in parts]
-                reading = Reading(choice.threshold, *parts, torch.empty_like(asked), asked)
-                found |= {t: (reading, row) for row, t in enumerate(steps)}
-        return found
-
-    def shape(self, t):
-        return self.chosen[t] and self.chosen[t].scores.shape
+    def reading(self, begin, last, provisional):
+        """What step begin + last has read, and with it the steps of the window before it that read as many memories."""
+        shape, first = self.chosen[begin + last].scores.shape, last
+        while first and last - first < TOGETHER - 1 and alike(self.chosen[begin + first - 1], shape):
+            first -= 1
+        steps = self.chosen[begin + first : begin + last + 1]
+        choice = Choice(*(torch.cat([step[part] for step in steps]) for part in (0, 1)), steps[0].threshold)
+        provisional = provisional[first : last + 1]
+        weights = choice.weights()
+        inner = self.scorer.inner(read(self.bank.entries, choice.selected), provisional.flatten(0, 1))
+        memories, slope = read(self.bank.states, choice.kept), self.scorer.slope(inner)
+        parts = choice.kept, choice.selected, weights, choice.slope(weights), memories, slope, inner, choice.scores
+        *parts, scores = (part.unflatten(0, (len(steps), -1)) for part in parts)
+        return Reading(choice.threshold, *parts, torch.empty_like(scores), torch.empty_like(provisional), provisional)
 
     def pay(self, reading, row, to_summary):
         """Take the credit of one summary to the memories it was made of; returns the share of the provisional state."""
