@@ -166,17 +166,17 @@ class SparseAttentiveBacktracking(nn.Module):
         return Answer(outputs, state, inputs.new_zeros(inputs.shape[1]), trace)
 
     def graph(self, inputs, hidden, cell, memories, start):
-        """The definition."""
+        """The definition, as (outputs, hidden, cell, memories, trace); all arguments but the inputs are a state's."""
         stored = list(memories)
         keys = [self.scorer.key(memory) for memory in stored]
-        memories = Memories(torch.stack(stored, 1), torch.stack(keys, 1)) if stored else None
+        known = Memories(torch.stack(stored, 1), torch.stack(keys, 1)) if stored else None
         outputs, attention = [], []
         for step, x in enumerate(inputs, start):
             if self.truncation and step % self.truncation == 0:
                 hidden, cell = hidden.detach(), cell.detach()
             previous = hidden.detach(), cell.detach()
             provisional, cell = self.cell(x, (hidden, cell))  # (S1)
-            summary, weights = self.remind(provisional, memories)  # (S2-S4)
+            summary, weights = self.remind(provisional, known)  # (S2-S4)
             hidden = provisional + summary
             outputs.append(torch.cat([hidden, summary], dim=1))  # (S5)
             attention.append(weights.detach())
@@ -184,13 +184,13 @@ class SparseAttentiveBacktracking(nn.Module):
                 remembered = hidden if self.mental_updates else self.cell(x, previous)[0] + summary.detach()
                 stored.append(remembered)
                 keys.append(self.scorer.key(remembered))
-                memories = Memories(torch.stack(stored, 1), torch.stack(keys, 1))
+                known = Memories(torch.stack(stored, 1), torch.stack(keys, 1))
         padded = [nn.functional.pad(weights, (0, len(stored) - weights.shape[1])) for weights in attention]
-        bank = torch.stack(stored) if stored else hidden.unsqueeze(0)[:0]
-        return torch.stack(outputs), hidden, cell, bank, {"attention": torch.stack(padded).to_sparse()}
+        memories = torch.stack(stored) if stored else memories
+        return torch.stack(outputs), hidden, cell, memories, {"attention": torch.stack(padded).to_sparse()}
 
     def replay(self, inputs, hidden, cell, memories, start):
-        """The same by `SparseReplay`."""
+        """The same, by sparse replay."""
         trace = {}
         options = self.top_k, self.truncation, self.memory_every, self.normaliser, self.mental_updates
         rule = Rule(self.scorer_name, *options, start, trace)

@@ -4,16 +4,18 @@ The plain form in `sparse_attentive_backtracking.py` keeps the graph of the whol
 tensors as large as the memory. This form computes the same outputs and gradients and keeps far less.
 
 Forward, without a graph, it keeps the outputs, the cell state at the start of each window, the memories, and which of
-them each step selected. Backward, it walks through the windows from the newest to the oldest:
+them each step selected. Backward, it walks through the windows from the newest to the oldest. A window that is owed
+nothing, neither by the loss nor through a memory made in it, is skipped. In any other, the gates are recomputed from
+its start, and credit goes back step by step, up to the start of the window. Writing x' for ∂L/∂x:
 
-    (R1)  a window without credit is skipped: none from the loss, none through a memory that was made in it
-    (R2)  any other is replayed: its gates are recomputed from the window's start, all steps at once
-    (R3)  step by step backwards, credit goes through the summary to the selected memories, where it waits in a bank,
-          and through the LSTM to the step before, up to the start of the window
-    (R4)  when the walk reaches the step that made a memory, all later reads have paid in, and its credit joins
+    (R1)  s'_t = h'_t + (what the loss says of s_t in the output),   m'_i += α_ti s'_t
+    (R2)  a'_ti = (m_i · s'_t − Σ_j α_tj m_j · s'_t) / Z,   θ'_t = − Σ_i a'_ti      Z: the denominator of S3
+    (R3)  k'_ti = a'_ti w₃ ⊙ (1 − tanh²),   ĥ'_t = h'_t + W₂ᵀ Σ_i k'_ti,   m'_i += W₁ᵀ k'_ti
+    (R4)  h'_t += m'_i  where m_i = h_t: all later reads have paid in when the walk comes to the step that made m_i
+    (R5)  tanh(W₁ m_i + W₂ ĥ_t) = 1 − 2 / (1 + exp(2 W₁ m_i) · exp(2 W₂ ĥ_t))
 
-Equations S1 to S5 are those of the plain form. `choice` says what a step reads, `scorers` how memories are scored,
-`walk` is R2 to R4, and `function` ties them together.
+`choice` says what a step reads, `scorers` how memories are scored, `walk` is the way back, and `function` ties them
+together.
 """
 
 from companion.mechanisms.replay.function import Rule, SparseReplay

@@ -71,7 +71,7 @@ class SparseReplay(torch.autograd.Function):
             if end < time:
                 carried = torch.zeros_like(to_hidden), torch.zeros_like(to_cell)
             made = walk.made(begin, end)
-            if any(due[begin:end]) or any(each.any() for each in (*carried, *(bank[made] for bank in credit))):  # (R1)
+            if any(due[begin:end]) or any(each.any() for each in (*carried, *(bank[made] for bank in credit))):
                 ctx.replayed[window] = True
                 carried = walk.window(begin, end, ctx.starts[begin], carried)
         if rule.truncation and rule.start % rule.truncation == 0:

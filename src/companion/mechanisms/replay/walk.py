@@ -1,4 +1,4 @@
-"""The backward walk through the windows: R2 to R4."""
+"""The backward walk through the windows: R1 to R4."""
 
 from typing import NamedTuple
 
@@ -58,7 +58,7 @@ class Walk:
         return slice(*(self.old + (start + t) // every - start // every for t in (begin, end)))
 
     def window(self, begin, end, cell, carried):
-        """Replay steps begin to end − 1 and take their credit back to the window's start (R2 to R4).
+        """Replay steps begin to end − 1 and take their credit back to the window's start.
 
         Args:
             cell: the cell state before step `begin`.
@@ -134,13 +134,13 @@ class Walk:
     def pay(self, reading, row, to_summary):
         """Take the credit of one summary to the memories it was made of; returns the share of the provisional state."""
         weights = reading.weights[row]
-        add(self.credit.states, reading.kept[row], weights.unsqueeze(2) * to_summary.unsqueeze(1))
+        add(self.credit.states, reading.kept[row], weights.unsqueeze(2) * to_summary.unsqueeze(1))  # (R1)
         to_weights = (reading.memories[row] * to_summary.unsqueeze(1)).sum(2)
-        to_scores = (to_weights - (weights * to_weights).sum(1, keepdim=True)) * reading.weight_slope[row]
+        to_scores = (to_weights - (weights * to_weights).sum(1, keepdim=True)) * reading.weight_slope[row]  # (R2)
         if reading.threshold:
             to_scores = torch.cat([to_scores, -to_scores.sum(1, keepdim=True)], 1)
         reading.to_scores[row] = to_scores
-        to_keys = to_scores.unsqueeze(2) * reading.score_slope[row]
+        to_keys = to_scores.unsqueeze(2) * reading.score_slope[row]  # (R3)
         add(self.credit.entries, reading.selected[row], to_keys)
         if not self.scorer.asks:
             return 0
