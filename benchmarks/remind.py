@@ -21,7 +21,7 @@ from companion.baselines import SelfAttentiveLSTM
 from companion.mechanisms import SparseAttentiveBacktracking
 from companion.training import write_whole
 
-BATCH, INPUT, HIDDEN = 64, 10, 128
+INPUT, HIDDEN = 10, 128
 SETTING = {"top_k": 5, "truncation": 5, "memory_every": 2}
 
 
@@ -33,7 +33,7 @@ class Loop(nn.Module):
         self.cell = nn.LSTMCell(INPUT, HIDDEN)
 
     def forward(self, inputs):
-        hidden = cell = inputs.new_zeros(BATCH, HIDDEN)
+        hidden = cell = inputs.new_zeros(inputs.shape[1], HIDDEN)
         outputs = []
         for x in inputs:
             hidden, cell = self.cell(x, (hidden, cell))
@@ -58,15 +58,15 @@ LAYERS = {
     "SAB, graph": lambda: Answering(SparseAttentiveBacktracking(INPUT, HIDDEN, **SETTING, form="graph")),
     "LSTM + self-attention": lambda: Answering(SelfAttentiveLSTM(INPUT, HIDDEN)),
 }
-CASES = [  # layer, what it does, time steps, repetitions
-    ("LSTM loop", "training", 300, 6),
-    ("SAB, replay", "training", 300, 6),
-    ("SAB, graph", "training", 300, 2),
-    ("LSTM + self-attention", "training", 300, 1),
-    ("LSTM + self-attention", "training", 600, 1),
-    ("SAB, replay", "training", 2000, 1),
-    ("SAB, replay", "training", 5000, 1),
-    ("SAB, replay", "evaluation", 10_000, 1),
+CASES = [  # layer, what it does, time steps, batch, repetitions
+    ("LSTM loop", "training", 300, 64, 6),
+    ("SAB, replay", "training", 300, 64, 6),
+    ("SAB, graph", "training", 300, 64, 2),
+    ("LSTM + self-attention", "training", 300, 64, 1),
+    ("LSTM + self-attention", "training", 600, 64, 1),
+    ("SAB, replay", "training", 2000, 64, 1),
+    ("SAB, replay", "training", 5000, 64, 1),
+    ("SAB, replay", "evaluation", 10_000, 16, 1),
 ]
 
 
@@ -75,14 +75,14 @@ def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
 
 
-def measure(name: str, work: str, steps: int, repetitions: int) -> dict[str, float]:
+def measure(name: str, work: str, steps: int, batch: int, repetitions: int) -> dict[str, float]:
     """Seconds and megabytes of one training step, or of one evaluation."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     layer = LAYERS[name]()
 
     def step(length: int) -> float:
-        inputs = torch.randn(length, BATCH, INPUT)
+        inputs = torch.randn(length, batch, INPUT)
         begun = time.perf_counter()
         with torch.set_grad_enabled(work == "training"):
             loss = layer(inputs).square().mean()
@@ -102,10 +102,15 @@ def main(result: Path) -> None:
         command = [sys.executable, __file__, "--one", json.dumps(case)]
         environment = os.environ | {"OMP_NUM_THREADS": "1"}
         printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
-        rows.append(dict(zip(("layer", "work", "steps"), case, strict=False)) | json.loads(printed))
-        print("{layer:24} {work:11} T = {steps:<6} {seconds:8.3f} s {megabytes:8.0f} MB".format(**rows[-1]), flush=True)
+        rows.append(dict(zip(("layer", "work", "steps", "batch"), case, strict=False)) | json.loads(printed))
+        print(
+            "{layer:24} {work:11} T = {steps:<6} batch {batch:<3} {seconds:8.3f} s {megabytes:8.0f} MB".format(
+                **rows[-1]
+            ),
+            flush=True,
+        )
     torch.set_num_threads(1)
-    setting = {"batch": BATCH, "input_size": INPUT, "hidden_size": HIDDEN, **SETTING}
+    setting = {"input_size": INPUT, "hidden_size": HIDDEN, **SETTING}
     record = {"setting": setting, "rows": rows, "environment": runs.environment("cpu"), "commit": runs.commit()}
     write_whole(result, lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
 

@@ -42,14 +42,14 @@ class Bank(NamedTuple):
 
 
 def choose(scores: Tensor, top_k: int | None, normaliser: str) -> Choice:
-    """Which memories a step reads, from the scores (batch, memories) of all of them."""
-    batch, known = scores.shape
+    """Which memories a step reads, from the scores (memories, batch) of all of them, which may be overwritten later."""
+    known, batch = scores.shape
     rows = torch.arange(batch, device=scores.device).unsqueeze(1)
     if top_k is None or known <= top_k:
-        return Choice(scores, torch.arange(known, device=scores.device) * batch + rows, False)
+        return Choice(scores.T.clone(), torch.arange(known, device=scores.device) * batch + rows, False)
     threshold = normaliser == "subtract"
-    best, selected = scores.topk(top_k + threshold)
-    return Choice(best, selected * batch + rows, threshold)
+    best, selected = scores.topk(top_k + threshold, dim=0)
+    return Choice(best.T, selected.T * batch + rows, threshold)
 
 
 def read(bank: Tensor, selected: Tensor) -> Tensor:

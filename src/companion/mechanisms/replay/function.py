@@ -32,7 +32,8 @@ class SparseReplay(torch.autograd.Function):
         (time, batch), size, known = inputs.shape[:2], hidden.shape[1], len(memories)
         total = known + (rule.start + time) // rule.memory_every - rule.start // rule.memory_every
         bank = Bank(*inputs.new_empty(2, total, batch, size))
-        scratch = torch.empty_like(bank.entries)
+        # Tensors that would grow from step to step are made once: a heap of growing ones falls to pieces.
+        scratch, scores = torch.empty_like(bank.entries), inputs.new_empty(total * batch)
         bank.states[:known], bank.entries[:known] = memories, scorer.entry(memories)
         outputs = inputs.new_empty(time, batch, 2 * size)
         first, starts, chosen, zeros = hidden, {}, [], torch.zeros_like(hidden)
@@ -42,8 +43,8 @@ class SparseReplay(torch.autograd.Function):
             provisional, cell = torch.lstm_cell(inputs[t], (hidden, cell), *lstm)  # (S1)
             choice, summary = None, zeros
             if known:
-                scores = scorer.scores(bank.entries[:known], provisional, scratch[:known])  # (S2)
-                choice = choose(scores, rule.top_k, rule.normaliser)
+                scorer.scores(bank.entries[:known], provisional, scratch[:known], scores[: known * batch])  # (S2)
+                choice = choose(scores[: known * batch].view(known, batch), rule.top_k, rule.normaliser)
                 summary = (choice.weights().unsqueeze(1) @ read(bank.states, choice.kept)).squeeze(1)  # (S3, S4)
             chosen.append(choice)
             hidden = torch.add(provisional, summary, out=outputs[t, :, :size])

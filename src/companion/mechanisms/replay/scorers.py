@@ -37,10 +37,10 @@ class MLPReplay:
     def query(self, provisional: Tensor) -> Tensor:
         return self.exponential(functional.linear(provisional, self.w2, self.b))
 
-    def scores(self, entries: Tensor, provisional: Tensor, scratch: Tensor) -> Tensor:
-        """Of all memories, (batch, memories); `scratch` is overwritten and has the shape of `entries`."""
+    def scores(self, entries: Tensor, provisional: Tensor, scratch: Tensor, out: Tensor) -> None:
+        """Of all memories, into `out`, (memories · batch,); `scratch` has the shape of `entries` and is overwritten."""
         r = torch.addcmul(self.one, entries, self.query(provisional), out=scratch).reciprocal_()
-        return (r @ (-2 * self.w3)).T
+        torch.mv(r.flatten(0, 1), -2 * self.w3, out=out)
 
     def inner(self, entries: Tensor, provisional: Tensor) -> Tensor:
         """r of the selected memories."""
@@ -80,8 +80,8 @@ class ReleasedReplay:
     def entry(self, memory: Tensor) -> Tensor:
         return memory.tanh()
 
-    def scores(self, entries: Tensor, provisional: Tensor, scratch: Tensor) -> Tensor:
-        return (entries @ self.weight).T
+    def scores(self, entries: Tensor, provisional: Tensor, scratch: Tensor, out: Tensor) -> None:
+        torch.mv(entries.flatten(0, 1), self.weight, out=out)
 
     def inner(self, entries: Tensor, provisional: Tensor) -> Tensor:
         return entries
