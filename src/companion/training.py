@@ -238,7 +238,7 @@ def search(trainers: list[Trainer], steps: int, goal: dict[str, Number] | None =
     for index, trainer in enumerate(trainers):
         trainer.run(steps, goal, f"{label} candidate {index + 1}/{len(trainers)}")
         looks = [look for look in trainer.history if look["step"] <= steps]
-        losses.append(looks[-1]["loss"])
+        losses.append(looks[-1][trainer.task.judged_by])
     return losses
 
 
