@@ -25,7 +25,7 @@ from torch import Tensor, nn
 
 from companion.answer import Answer
 from companion.mechanisms.replay import Rule, SparseReplay
-from companion.mechanisms.selection import sparsify
+from companion.mechanisms.selection import RELEASED, sparsify
 
 
 class Memories(NamedTuple):
@@ -101,12 +101,14 @@ class SparseAttentiveBacktracking(nn.Module):
         truncation: steps between two cuts of the recurrent hand-over (k_trunc); None never cuts.
         memory_every: steps between two stored memories (k_att).
         scorer: "mlp", the paper's (S2), or "released", the authors' code, which ignores the present state.
-        normaliser: "subtract", the paper's (S3), or "softmax" over the selected memories.
+        normaliser: "subtract", the paper's (S3), or "softmax" over the selected memories, or what the released code
+            does: "released", or "released-mixed", see `released_weights`.
         mental_updates: whether credit that arrives at a memory goes on to the steps before it in its window. If not,
             it reaches the LSTM cell that made the memory and stops there.
         forget_bias: added to the forget gate's bias at the start, as in every LSTM of the book; the released code adds
             nothing.
-        form: "replay", which keeps no graph and replays the windows that receive credit, or "graph", the definition.
+        form: "replay", which keeps no graph and replays the windows that receive credit, or "graph", the definition, or
+            "auto": replay, except with a released normaliser, which only the definition has.
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs
     are [h ; s], (time, batch, 2·hidden_size). Its trace holds "attention", a sparse tensor (time, batch, memories), and
@@ -129,17 +131,21 @@ class SparseAttentiveBacktracking(nn.Module):
         normaliser: str = "subtract",
         mental_updates: bool = True,
         forget_bias: float = 1.0,
-        form: str = "replay",
+        form: str = "auto",
     ):
         super().__init__()
-        if form not in ("replay", "graph"):
-            raise ValueError(f"form is {form!r}; it must be 'replay' or 'graph'.")
+        if form not in ("auto", "replay", "graph"):
+            raise ValueError(f"form is {form!r}; it must be 'auto', 'replay' or 'graph'.")
+        if form == "auto":
+            form = "graph" if normaliser in RELEASED else "replay"
+        elif form == "replay" and normaliser in RELEASED:
+            raise ValueError(f"form is 'replay'; it must be 'graph' or 'auto' with the normaliser {normaliser!r}.")
         if scorer not in SCORERS:
             raise ValueError(f"scorer is {scorer!r}; it must be one of {', '.join(SCORERS)}.")
         for name, value in (("truncation", truncation), ("memory_every", memory_every)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1.")
-        sparsify(torch.zeros(1, 1), top_k, normaliser)
+        sparsify(torch.zeros(1, 1), top_k, normaliser)  # refuses bad options
         self.hidden_size, self.output_size = hidden_size, 2 * hidden_size
         self.top_k, self.truncation, self.memory_every = top_k, truncation, memory_every
         self.normaliser, self.mental_updates, self.form = normaliser, mental_updates, form
