@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from companion.mechanisms.replay.choice import Bank, attention, choose, read
+from companion.mechanisms.replay.choice import Bank, Choice, attention, choose, read
 from companion.mechanisms.replay.scorers import REPLAYS
 from companion.mechanisms.replay.walk import Walk
 
@@ -54,27 +54,34 @@ class SparseReplay(torch.autograd.Function):
                 known += 1
         replayed = torch.zeros(len(starts), dtype=torch.bool)
         rule.trace.update(attention=attention(chosen, bank.states), replayed=replayed)
-        ctx.rule, ctx.starts, ctx.chosen, ctx.replayed = rule._replace(trace={}), starts, chosen, replayed
-        ctx.save_for_backward(inputs, first, outputs, *bank, *parameters)
+        ctx.rule, ctx.begins, ctx.replayed = rule._replace(trace={}), list(starts), replayed
+        ctx.thresholds = [choice and choice.threshold for choice in chosen]
+        read_by_step = [
+            tensor for choice in chosen if choice is not None for tensor in (choice.scores, choice.selected)
+        ]
+        ctx.save_for_backward(inputs, first, outputs, *bank, *parameters, *starts.values(), *readings)
         return outputs, hidden.clone(), cell, bank.states
 
     @staticmethod
     @torch.autograd.function.once_differentiable
     def backward(ctx, to_outputs, to_hidden, to_cell, to_memories):
-        inputs, first, outputs, states, entries, *parameters = ctx.saved_tensors
+        inputs, first, outputs, states, entries, *saved = ctx.saved_tensors
+        parameters, saved = saved[: len(ctx.needs_input_grad) - 5], iter(saved[len(ctx.needs_input_grad) - 5 :])
+        starts = [next(saved) for _ in ctx.begins]
+        chosen = [None if each is None else Choice(next(saved), next(saved), each) for each in ctx.thresholds]
         rule, scorer, time = ctx.rule, REPLAYS[ctx.rule.scorer](*parameters[4:]), len(inputs)
         credit = Bank(to_memories.clone(), torch.zeros_like(entries))
-        walk = Walk(rule, inputs, first, outputs, to_outputs, Bank(states, entries), credit, ctx.chosen)
+        walk = Walk(rule, inputs, first, outputs, to_outputs, Bank(states, entries), credit, chosen)
         walk.weigh_with(parameters[:4], scorer, ctx.needs_input_grad[1])
         due, carried = to_outputs.flatten(1).any(1).tolist(), (to_hidden, to_cell)
-        ends = [*ctx.starts, time][1:]
-        for window, (begin, end) in reversed(list(enumerate(zip(ctx.starts, ends, strict=True)))):
+        ends = [*ctx.begins, time][1:]
+        for window, (begin, end) in reversed(list(enumerate(zip(ctx.begins, ends, strict=True)))):
             if end < time:
                 carried = torch.zeros_like(to_hidden), torch.zeros_like(to_cell)
             made = walk.made(begin, end)
             if any(due[begin:end]) or any(each.any() for each in (*carried, *(bank[made] for bank in credit))):
                 ctx.replayed[window] = True
-                carried = walk.window(begin, end, ctx.starts[begin], carried)
+                carried = walk.window(begin, end, starts[window], carried)
         if rule.truncation and rule.start % rule.truncation == 0:
             carried = torch.zeros_like(to_hidden), torch.zeros_like(to_cell)
         old = slice(walk.made(0, 0).start)
