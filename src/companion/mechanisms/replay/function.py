@@ -56,9 +56,7 @@ class SparseReplay(torch.autograd.Function):
         rule.trace.update(attention=attention(chosen, bank.states), replayed=replayed)
         ctx.rule, ctx.begins, ctx.replayed = rule._replace(trace={}), list(starts), replayed
         ctx.thresholds = [choice and choice.threshold for choice in chosen]
-        read_by_step = [
-            tensor for choice in chosen if choice is not None for tensor in (choice.scores, choice.selected)
-        ]
+        readings = [tensor for choice in chosen if choice is not None for tensor in choice[:2]]
         ctx.save_for_backward(inputs, first, outputs, *bank, *parameters, *starts.values(), *readings)
         return outputs, hidden.clone(), cell, bank.states
 
