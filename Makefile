@@ -13,7 +13,7 @@ ONLY ?=
 export OMP_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test site notebooks record lint serve unit-tests notebook-tests site-tests
+.PHONY: help book test site notebooks record bench lint serve unit-tests notebook-tests site-tests
 
 help:
 	@echo "make book        install, run every notebook at smoke scale on a copy, build the book"
@@ -21,6 +21,7 @@ help:
 	@echo "make site        build the book from the stored outputs, running nothing"
 	@echo "make notebooks   run the notebooks and refresh their stored outputs in place"
 	@echo "make record      make the recorded runs that are missing or stale (PROFILES=laptop JOBS=2 ONLY= DEVICE=)"
+	@echo "make bench       measure what the mechanisms cost beside plain recurrent layers"
 	@echo "make lint        ruff over source and notebooks"
 	@echo "make serve       show the built book at http://localhost:8000"
 
@@ -68,6 +69,9 @@ record: .venv/.installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflow/Snakefile --cores $(JOBS) \
 		--config profiles="$(PROFILES)" device="$(DEVICE)" only="$(ONLY)"
 
+bench: .venv/.installed
+	@$(BIN)/python benchmarks/remind.py
+
 lint: .venv/.installed-dev
 	@$(BIN)/ruff check .
-	@$(BIN)/ruff format --check src tests workflow
+	@$(BIN)/ruff format --check src tests workflow benchmarks

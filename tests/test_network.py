@@ -8,7 +8,7 @@ from companion.answer import Answer
 from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, SelfAttentiveLSTM
 from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttentiveBacktracking
 from companion.network import Network
-from companion.tasks import AssociativeRetrieval, Copying, Parity, PixelMNIST
+from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelMNIST
 
 LAYERS = {
     "sparse attentive backtracking": SparseAttentiveBacktracking,
@@ -22,6 +22,7 @@ LAYERS = {
     "fixed repeats": FixedRepeats,
 }
 TASKS = {
+    "adding": lambda: Adding(6, held_out_size=4),
     "copying": lambda: Copying(3, held_out_size=4),
     "copying, scalar": lambda: Copying(3, encoding="scalar", held_out_size=4),
     "associative retrieval": lambda: AssociativeRetrieval(2, sizes=(20, 4, 4)),

@@ -155,7 +155,13 @@ def test_every_experiment_has_recorded_runs():
 
 
 def test_numbers_of_the_papers_say_where_they_were_seen():
-    experiments = ["remind/copying", "remind/pixel_mnist", "attend/associative_retrieval", "ponder/parity"]
+    experiments = [
+        "remind/copying",
+        "remind/adding",
+        "remind/pixel_mnist",
+        "attend/associative_retrieval",
+        "ponder/parity",
+    ]
     numbers = [runs.paper_numbers(experiment) for experiment in experiments]
     for rows in numbers:
         assert len(rows)

@@ -14,9 +14,9 @@ import pytest
 import torch
 
 from companion.baselines import LSTM, FixedRepeats
-from companion.mechanisms import AdaptiveComputation
+from companion.mechanisms import AdaptiveComputation, SparseAttentiveBacktracking
 from companion.network import Network
-from companion.tasks import Copying, Parity
+from companion.tasks import Adding, Copying, Parity
 from companion.training import Trainer, TrainingError, reached, search, write_whole
 
 # What a subprocess runs: a training of N updates, with a checkpoint, that prints its final weights' sum and history.
@@ -259,6 +259,24 @@ def test_mean_ponder_steps_are_reported():
     trained.run(1)
     assert trained.test()["ponder_steps"] == 3
     assert trained.test()["ponder_steps_by_bits"] == [3, 3, 3, 3]
+
+
+def test_the_share_of_replayed_windows_is_reported():
+    """With a loss at every step all windows are owed something; with one at the end and one example, few are."""
+    for task, least, most in ((Copying(20, held_out_size=4), 1, 1), (Adding(40, held_out_size=4), 0.01, 0.5)):
+        layer = SparseAttentiveBacktracking(task.input_size, 8, top_k=1, truncation=2)
+        trained = Trainer(
+            lambda t=task, part=layer: Network(t, part),
+            task,
+            learning_rate=1e-3,
+            seed=0,
+            batch_size=1,
+            evaluate_every=1,
+        )
+        trained.run(2)
+        assert all(least <= look["replayed"] <= most for look in trained.history)
+        assert trained.test()["replayed"] == trained.history[-1]["replayed"]
+    assert "replayed" not in trainer().run(1)
 
 
 def test_evaluation_in_chunks_is_the_mean_over_all():

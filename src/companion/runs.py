@@ -20,6 +20,7 @@ __all__ = [
     "Record",
     "RecordError",
     "against_paper",
+    "benchmark",
     "load",
     "load_all",
     "names",
@@ -243,3 +244,15 @@ def said(number: pd.Series) -> str:
     """What the paper says, where it says it, or that this could not be verified."""
     stated = f"{number.value:.4f}" if pd.notna(number.value) else number.text
     return f"{stated} ({number.setting}, {number.source})" if pd.notna(stated) else f"not verified ({number.setting})"
+
+
+def benchmark(name: str) -> pd.DataFrame:
+    """The rows of a recorded benchmark, one for each measurement.
+
+    Raises:
+        RecordError: there is no such benchmark.
+    """
+    path = results_folder() / "benchmarks" / f"{name}.json"
+    if not path.exists():
+        raise RecordError(f"There is no benchmark {path}; `make bench` measures it.")
+    return pd.DataFrame(json.loads(path.read_text())["rows"])

@@ -100,7 +100,8 @@ class Trainer:
 
     Attributes:
         network, step, seconds: the network, the updates made, and the seconds they took.
-        history: one dict for each look at the validation set, with `step` and the metrics.
+        history: one dict for each look at the validation set, with `step` and the metrics, and for a layer that skips
+            windows in its backward pass the share that the last update `replayed`.
     """
 
     def __init__(
@@ -128,7 +129,7 @@ class Trainer:
             self.network = build().to(device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate)
         self.validation = task.held_out("validation").to(device)
-        self.step, self.seconds, self.history = 0, 0.0, []
+        self.step, self.seconds, self.history, self.skipped = 0, 0.0, [], {}
         if checkpoint is not None and checkpoint.exists():
             self.load()
 
@@ -145,6 +146,8 @@ class Trainer:
             raise TrainingError(f"The loss is {loss.item()} at update {self.step + 1}; try a lower learning rate.")
         self.optimiser.zero_grad()
         loss.backward()
+        if "replayed" in answer.trace:
+            self.skipped = {"replayed": answer.trace["replayed"].float().mean().item()}
         if self.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
         self.optimiser.step()
@@ -169,7 +172,7 @@ class Trainer:
                 self.update()
                 bar.update()
                 if self.step % self.evaluate_every == 0 or self.step == until:
-                    self.history.append({"step": self.step, **self.evaluate(self.validation)})
+                    self.history.append({"step": self.step, **self.evaluate(self.validation), **self.skipped})
                 self.seconds = before + time.monotonic() - begun
                 if self.checkpoint and (ctrl_c.pressed or time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS):
                     self.save()
@@ -195,9 +198,10 @@ class Trainer:
         return {name: total / batch.inputs.shape[1] for name, total in totals.items()}
 
     def test(self) -> dict[str, Any]:
-        """The metrics on the test set, and what more the task records."""
+        """The metrics on the test set, what more the task records, and the share of windows that were `replayed`."""
         metrics = self.evaluate(self.task.held_out("test"))
-        return metrics | self.task.details(self.evaluate)
+        skipped = {name: value for name, value in (self.history or [{}])[-1].items() if name == "replayed"}
+        return metrics | self.task.details(self.evaluate) | skipped
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
@@ -238,7 +242,7 @@ def search(trainers: list[Trainer], steps: int, goal: dict[str, Number] | None =
     for index, trainer in enumerate(trainers):
         trainer.run(steps, goal, f"{label} candidate {index + 1}/{len(trainers)}")
         looks = [look for look in trainer.history if look["step"] <= steps]
-        losses.append(looks[-1]["loss"])
+        losses.append(looks[-1][trainer.task.judged_by])
     return losses
 
 

@@ -17,9 +17,16 @@ OPTIONS = [
         truncation=truncation,
         memory_every=every,
         mental_updates=mental,
+        form=form,
     )
-    for scorer, normaliser, top_k, truncation, every, mental in product(
-        ("mlp", "released"), ("subtract", "softmax"), (None, 1, 3), (None, 3), (1, 2, 3), (True, False)
+    for scorer, normaliser, top_k, truncation, every, mental, form in product(
+        ("mlp", "released"),
+        ("subtract", "softmax"),
+        (None, 1, 3),
+        (None, 3),
+        (1, 2, 3),
+        (True, False),
+        ("graph", "replay"),
     )
 ]
 
@@ -104,16 +111,20 @@ def test_outputs_weights_and_gradients_are_those_of_a_loop_over_examples(options
     outputs = torch.stack([each for each, _ in examples], dim=1)
     torch.testing.assert_close(answer.outputs, outputs, rtol=0, atol=1e-12)
     for b, (_, weights) in enumerate(examples):
-        for shown, expected in zip(answer.trace["attention"][:, b].tolist(), weights, strict=True):
+        for shown, expected in zip(answer.trace["attention"].to_dense()[:, b].tolist(), weights, strict=True):
             assert shown == pytest.approx(expected + [0.0] * (len(shown) - len(expected)), abs=1e-12)
     if options["top_k"] != 1 or options["normaliser"] != "subtract":  # 0/0 in the loop's gradient is not what is tested
         same(gradients(layer, inputs, answer.outputs, payoff), gradients(layer, inputs, outputs, payoff))
 
 
+FORMS = pytest.mark.parametrize("form", ["graph", "replay"])
+
+
+@FORMS
 @pytest.mark.parametrize("scorer", ["mlp", "released"])
-def test_without_cuts_and_with_dense_attention_the_gradient_is_that_of_plain_bptt(scorer, float64):
+def test_without_cuts_and_with_dense_attention_the_gradient_is_that_of_plain_bptt(scorer, form, float64):
     """`one_example` with no truncation has no detach on its way."""
-    dense = dict(top_k=None, memory_every=2, scorer=scorer)
+    dense = dict(top_k=None, memory_every=2, scorer=scorer, form=form)
     inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, 2 * HIDDEN)
     for truncation in (TIME, TIME + 4, None):
         layer = make(truncation=truncation, **dense)
@@ -130,18 +141,22 @@ def test_without_cuts_and_with_dense_attention_the_gradient_is_that_of_plain_bpt
         )
 
 
-def test_the_gradient_is_that_of_finite_differences(float64):
-    layer, inputs = make(truncation=None, top_k=2, memory_every=1), float64(6, 2, INPUT).requires_grad_()
+@FORMS
+def test_the_gradient_is_that_of_finite_differences(form, float64):
+    layer, inputs = make(truncation=None, top_k=2, memory_every=1, form=form), float64(6, 2, INPUT).requires_grad_()
     assert torch.autograd.gradcheck(lambda x: layer(x).outputs, inputs)
 
 
+@FORMS
 @pytest.mark.parametrize("normaliser", ["subtract", "softmax"])
-def test_no_example_affects_another(normaliser, float64):
-    layer = make(top_k=2, truncation=3, normaliser=normaliser)
+def test_no_example_affects_another(normaliser, form, float64):
+    layer = make(top_k=2, truncation=3, normaliser=normaliser, form=form)
     inputs, order = float64(TIME, 5, INPUT).requires_grad_(), torch.tensor([3, 0, 4])
     whole, part = layer(inputs), layer(inputs[:, order])
     torch.testing.assert_close(part.outputs, whole.outputs[:, order], rtol=0, atol=1e-14)
-    torch.testing.assert_close(part.trace["attention"], whole.trace["attention"][:, order], rtol=0, atol=1e-14)
+    torch.testing.assert_close(
+        part.trace["attention"].to_dense(), whole.trace["attention"].to_dense()[:, order], rtol=0, atol=1e-14
+    )
     (gradient,) = torch.autograd.grad(whole.outputs[:, 3].square().sum(), inputs)
     assert gradient[:, 3].abs().max() > 0
     assert (gradient[:, [0, 1, 2, 4]] == 0).all()
@@ -164,7 +179,9 @@ def test_two_calls_on_two_parts_equal_one_call(options, cut, float64):
     assert second.state.steps == TIME
     outputs = torch.cat([first.outputs, second.outputs])
     torch.testing.assert_close(outputs, whole.outputs, rtol=0, atol=1e-13)
-    torch.testing.assert_close(second.trace["attention"], whole.trace["attention"][cut:], rtol=0, atol=1e-13)
+    torch.testing.assert_close(
+        second.trace["attention"].to_dense(), whole.trace["attention"].to_dense()[cut:], rtol=0, atol=1e-13
+    )
     same(gradients(layer, inputs, outputs, payoff), gradients(layer, inputs, whole.outputs, payoff))
 
 
@@ -184,11 +201,12 @@ def test_mental_updates_change_the_gradient_and_not_the_answer(mental_updates, f
     assert not torch.allclose(mine, yours)
 
 
+@FORMS
 @pytest.mark.parametrize("normaliser", ["subtract", "softmax"])
-def test_top_k_of_one_gives_the_scorer_no_gradient(normaliser, float64):
+def test_top_k_of_one_gives_the_scorer_no_gradient(normaliser, form, float64):
     inputs = float64(TIME, BATCH, INPUT)
     for top_k in (1, 2):
-        layer = make(top_k=top_k, memory_every=1, normaliser=normaliser)
+        layer = make(top_k=top_k, memory_every=1, normaliser=normaliser, form=form)
         layer(inputs).outputs.square().sum().backward()
         largest = max(parameter.grad.abs().max() for parameter in layer.scorer.parameters())
         assert (largest < 1e-13) == (top_k == 1)
@@ -224,14 +242,14 @@ def test_the_summary_is_added_to_h_and_never_to_c(float64):
 @pytest.mark.parametrize("every", [1, 2, 4])
 def test_a_memory_is_the_state_after_the_reminding_of_every_so_many_steps(every, float64):
     answer = make(memory_every=every)(float64(TIME, BATCH, INPUT))
-    stored = torch.stack(answer.state.memories)
-    torch.testing.assert_close(stored, answer.outputs[every - 1 :: every, :, :HIDDEN], rtol=0, atol=0)
+    torch.testing.assert_close(answer.state.memories, answer.outputs[every - 1 :: every, :, :HIDDEN], rtol=0, atol=0)
     assert not answer.trace["attention"].requires_grad
     assert (answer.cost == 0).all()
 
 
 @pytest.mark.parametrize(
-    "options", [{"top_k": 0}, {"truncation": 0}, {"memory_every": 0}, {"scorer": "dot"}, {"normaliser": "sum"}]
+    "options",
+    [{"top_k": 0}, {"truncation": 0}, {"memory_every": 0}, {"scorer": "dot"}, {"normaliser": "sum"}, {"form": "fast"}],
 )
 def test_bad_options_are_refused_in_one_sentence(options):
     with pytest.raises(ValueError, match=rf"^{next(iter(options))} is .*; it must be [^.]*\.$"):

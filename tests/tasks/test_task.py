@@ -5,9 +5,10 @@ from itertools import pairwise
 import pytest
 import torch
 
-from companion.tasks import AssociativeRetrieval, Copying, Parity, PixelMNIST, Task, seeded
+from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelMNIST, Task, seeded
 
 TASKS = {
+    "adding": lambda: Adding(8, held_out_size=50),
     "copying": lambda: Copying(4, held_out_size=50),
     "associative retrieval": lambda: AssociativeRetrieval(4, sizes=(200, 50, 60)),
     "parity": lambda: Parity(64, held_out_size=50),
@@ -88,14 +89,17 @@ def test_a_batch_is_floats_of_the_announced_width_and_moves_as_one(task):
 
 def test_a_perfect_answer_has_no_loss_and_no_error(task):
     targets = drawn(task, 0).targets
-    if task.output_size == 1:
+    if task.judged_by == "squared_error":
+        sure = targets.unsqueeze(1)
+    elif task.output_size == 1:
         sure = (100 * (2 * targets - 1)).unsqueeze(1)
     else:
         sure = 100 * torch.nn.functional.one_hot(targets, task.output_size).float()
     assert (task.loss(sure, targets) < 1e-6).all()
     for name, values in task.metrics(sure, targets).items():
         assert torch.allclose(values, torch.full_like(values, float(name == "accuracy")), atol=1e-6)
-    for name, values in task.metrics(-sure, targets).items():
+    wrong = sure + 2 if task.judged_by == "squared_error" else -sure
+    for name, values in task.metrics(wrong, targets).items():
         assert (values == 0).all() if name == "accuracy" else (values >= 1).all()
 
 

@@ -2,7 +2,8 @@
 
 from companion.mechanisms.adaptive_computation import AdaptiveComputation, halting_distribution
 from companion.mechanisms.fast_weights import FastWeights, fast_memory_read
-from companion.mechanisms.sparse_attentive_backtracking import SparseAttentiveBacktracking, sparsify
+from companion.mechanisms.selection import released_weights, sparsify
+from companion.mechanisms.sparse_attentive_backtracking import SparseAttentiveBacktracking
 
 __all__ = [
     "AdaptiveComputation",
@@ -10,5 +11,6 @@ __all__ = [
     "SparseAttentiveBacktracking",
     "fast_memory_read",
     "halting_distribution",
+    "released_weights",
     "sparsify",
 ]

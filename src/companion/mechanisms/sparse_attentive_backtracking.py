@@ -12,7 +12,8 @@ present state, reads the best `top_k`, and adds what it read to its hidden state
 Backwards, the hand-over (h_{t-1}, c_{t-1}) is cut every `truncation` steps, on a fixed grid. The memories are never
 cut. So credit jumps from t to the moments it attends to, and from each of them back to the start of its window.
 
-This file keeps the whole graph and is the definition. Where it departs from the paper: the paper does not say what
+This file keeps the whole graph and is the definition; the folder `replay` computes the same with far less time and
+memory, and is what runs unless asked otherwise. Where both depart from the paper: the paper does not say what
 happens while there are `top_k` memories or fewer; we take a softmax over them. The memory starts empty.
 """
 
@@ -23,46 +24,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.answer import Answer
-
-
-def sparsify(
-    scores: Float[Tensor, "batch memories"], top_k: int | None, normaliser: str = "subtract"
-) -> Float[Tensor, "batch memories"]:
-    """Turn scores into attention weights of which `top_k` are not zero (equation S3).
-
-    Each example is treated by itself. While there are `top_k` memories or fewer, or with `top_k=None`, the weights
-    are a softmax over all of them. If the best `top_k + 1` scores are all equal, (S3) is 0/0; the selected ones then
-    share the weight equally.
-
-    Args:
-        scores: one score for each memory, (batch, memories).
-        top_k: how many memories keep a weight; None for dense attention.
-        normaliser: "subtract", the paper's rule (subtract the (top_k + 1)-th score, clip at zero, divide by the
-            sum), or "softmax", a softmax over the selected ones.
-
-    Returns:
-        Weights, (batch, memories), that sum to one for each example.
-
-    Raises:
-        ValueError: `top_k` is below one, or the normaliser is unknown.
-
-    Source: Ke et al. 2018, the sparsification of the attention weights.
-    """
-    if normaliser not in ("subtract", "softmax"):
-        raise ValueError(f"normaliser is {normaliser!r}; it must be 'subtract' or 'softmax'.")
-    if top_k is not None and top_k < 1:
-        raise ValueError(f"top_k is {top_k}; it must be at least 1, or None for dense attention.")
-    if top_k is None or scores.shape[1] <= top_k:
-        return scores.softmax(dim=1)
-    best, where = scores.topk(top_k + 1, dim=1)
-    if normaliser == "softmax":
-        kept = best[:, :top_k].softmax(dim=1)
-    else:
-        above = best[:, :top_k] - best[:, top_k:]
-        total = above.sum(dim=1, keepdim=True)
-        tied = total < 1e-30
-        kept = torch.where(tied, torch.full_like(above, 1 / top_k), above / torch.where(tied, 1, total))
-    return torch.zeros_like(scores).scatter(1, where[:, :top_k], kept)
+from companion.mechanisms.replay import Rule, SparseReplay
+from companion.mechanisms.selection import RELEASED, sparsify
 
 
 class Memories(NamedTuple):
@@ -73,11 +36,17 @@ class Memories(NamedTuple):
 
 
 class SABState(NamedTuple):
-    """What one call hands to the next: hidden and cell (batch, hidden), the memories so far, the steps made."""
+    """What one call hands to the next.
+
+    Attributes:
+        hidden, cell: of the LSTM, (batch, hidden).
+        memories: so far, (memories, batch, hidden).
+        steps: made so far; the grid of cuts and of memories goes on from there.
+    """
 
     hidden: Tensor
     cell: Tensor
-    memories: list[Tensor]
+    memories: Tensor
     steps: int
 
 
@@ -132,17 +101,21 @@ class SparseAttentiveBacktracking(nn.Module):
         truncation: steps between two cuts of the recurrent hand-over (k_trunc); None never cuts.
         memory_every: steps between two stored memories (k_att).
         scorer: "mlp", the paper's (S2), or "released", the authors' code, which ignores the present state.
-        normaliser: "subtract", the paper's (S3), or "softmax" over the selected memories.
+        normaliser: "subtract", the paper's (S3), or "softmax" over the selected memories, or what the released code
+            does: "released", or "released-mixed", see `released_weights`.
         mental_updates: whether credit that arrives at a memory goes on to the steps before it in its window. If not,
             it reaches the LSTM cell that made the memory and stops there.
         forget_bias: added to the forget gate's bias at the start, as in every LSTM of the book; the released code adds
             nothing.
+        form: "replay", which keeps no graph and replays the windows that receive credit, or "graph", the definition, or
+            "auto": replay, except with a released normaliser, which only the definition has.
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs
-    are [h ; s], (time, batch, 2·hidden_size); its trace holds "attention", (time, batch, memories).
+    are [h ; s], (time, batch, 2·hidden_size). Its trace holds "attention", a sparse tensor (time, batch, memories), and
+    in the form "replay" also "replayed": for each window whether it was, which the backward pass fills in.
 
     Raises:
-        ValueError: a count is below one, or a scorer or normaliser is unknown.
+        ValueError: a count is below one, or a scorer, normaliser or form is unknown.
 
     Source: Ke et al. 2018, "SAB-augmented LSTM"; the concatenated output is that of the released code.
     """
@@ -158,21 +131,28 @@ class SparseAttentiveBacktracking(nn.Module):
         normaliser: str = "subtract",
         mental_updates: bool = True,
         forget_bias: float = 1.0,
+        form: str = "auto",
     ):
         super().__init__()
+        if form not in ("auto", "replay", "graph"):
+            raise ValueError(f"form is {form!r}; it must be 'auto', 'replay' or 'graph'.")
+        if form == "auto":
+            form = "graph" if normaliser in RELEASED else "replay"
+        elif form == "replay" and normaliser in RELEASED:
+            raise ValueError(f"form is 'replay'; it must be 'graph' or 'auto' with the normaliser {normaliser!r}.")
         if scorer not in SCORERS:
             raise ValueError(f"scorer is {scorer!r}; it must be one of {', '.join(SCORERS)}.")
         for name, value in (("truncation", truncation), ("memory_every", memory_every)):
             if value is not None and value < 1:
                 raise ValueError(f"{name} is {value}; it must be at least 1.")
-        sparsify(torch.zeros(1, 1), top_k, normaliser)
+        sparsify(torch.zeros(1, 1), top_k, normaliser)  # refuses bad options
         self.hidden_size, self.output_size = hidden_size, 2 * hidden_size
         self.top_k, self.truncation, self.memory_every = top_k, truncation, memory_every
-        self.normaliser, self.mental_updates = normaliser, mental_updates
+        self.normaliser, self.mental_updates, self.form = normaliser, mental_updates, form
         self.cell = nn.LSTMCell(input_size, hidden_size)
         with torch.no_grad():
             self.cell.bias_hh[hidden_size : 2 * hidden_size] += forget_bias
-        self.scorer = SCORERS[scorer](hidden_size)
+        self.scorer_name, self.scorer = scorer, SCORERS[scorer](hidden_size)
 
     def remind(
         self, provisional: Float[Tensor, "batch hidden"], memories: Memories | None
@@ -184,21 +164,25 @@ class SparseAttentiveBacktracking(nn.Module):
         return torch.bmm(weights.unsqueeze(1), memories.states).squeeze(1), weights
 
     def forward(self, inputs: Float[Tensor, "time batch features"], state: SABState | None = None) -> Answer:
-        batch = inputs.shape[1]
         if state is None:
-            zeros = inputs.new_zeros(batch, self.hidden_size)
-            state = SABState(zeros, zeros, [], 0)
-        hidden, cell, stored, start = state
-        stored = list(stored)
+            zeros = inputs.new_zeros(inputs.shape[1], self.hidden_size)
+            state = SABState(zeros, zeros, zeros.unsqueeze(0)[:0], 0)
+        outputs, hidden, cell, memories, trace = (self.replay if self.form == "replay" else self.graph)(inputs, *state)
+        state = SABState(hidden, cell, memories, state.steps + len(inputs))
+        return Answer(outputs, state, inputs.new_zeros(inputs.shape[1]), trace)
+
+    def graph(self, inputs, hidden, cell, memories, start):
+        """The definition, as (outputs, hidden, cell, memories, trace); all arguments but the inputs are a state's."""
+        stored = list(memories)
         keys = [self.scorer.key(memory) for memory in stored]
-        memories = Memories(torch.stack(stored, 1), torch.stack(keys, 1)) if stored else None
+        known = Memories(torch.stack(stored, 1), torch.stack(keys, 1)) if stored else None
         outputs, attention = [], []
         for step, x in enumerate(inputs, start):
             if self.truncation and step % self.truncation == 0:
                 hidden, cell = hidden.detach(), cell.detach()
             previous = hidden.detach(), cell.detach()
             provisional, cell = self.cell(x, (hidden, cell))  # (S1)
-            summary, weights = self.remind(provisional, memories)  # (S2-S4)
+            summary, weights = self.remind(provisional, known)  # (S2-S4)
             hidden = provisional + summary
             outputs.append(torch.cat([hidden, summary], dim=1))  # (S5)
             attention.append(weights.detach())
@@ -206,8 +190,15 @@ class SparseAttentiveBacktracking(nn.Module):
                 remembered = hidden if self.mental_updates else self.cell(x, previous)[0] + summary.detach()
                 stored.append(remembered)
                 keys.append(self.scorer.key(remembered))
-                memories = Memories(torch.stack(stored, 1), torch.stack(keys, 1))
-        width = max(weights.shape[1] for weights in attention)
-        trace = {"attention": torch.stack([nn.functional.pad(w, (0, width - w.shape[1])) for w in attention])}
-        state = SABState(hidden, cell, stored, start + len(inputs))
-        return Answer(torch.stack(outputs), state, inputs.new_zeros(batch), trace)
+                known = Memories(torch.stack(stored, 1), torch.stack(keys, 1))
+        padded = [nn.functional.pad(weights, (0, len(stored) - weights.shape[1])) for weights in attention]
+        memories = torch.stack(stored) if stored else memories
+        return torch.stack(outputs), hidden, cell, memories, {"attention": torch.stack(padded).to_sparse()}
+
+    def replay(self, inputs, hidden, cell, memories, start):
+        """The same, by sparse replay."""
+        trace = {}
+        options = self.top_k, self.truncation, self.memory_every, self.normaliser, self.mental_updates
+        rule = Rule(self.scorer_name, *options, start, trace)
+        weights = [*self.cell.parameters(), *self.scorer.parameters()]
+        return *SparseReplay.apply(rule, inputs, hidden, cell, memories, *weights), trace

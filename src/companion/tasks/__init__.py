@@ -1,9 +1,10 @@
 """The tasks, one file each: what it asks, how an example is made, what chance and the best blind guess score."""
 
+from companion.tasks.adding import Adding
 from companion.tasks.associative_retrieval import AssociativeRetrieval
 from companion.tasks.copying import Copying
 from companion.tasks.parity import Parity
 from companion.tasks.pixel_mnist import PixelMNIST
 from companion.tasks.task import Batch, Task, seeded
 
-__all__ = ["AssociativeRetrieval", "Batch", "Copying", "Parity", "PixelMNIST", "Task", "seeded"]
+__all__ = ["Adding", "AssociativeRetrieval", "Batch", "Copying", "Parity", "PixelMNIST", "Task", "seeded"]

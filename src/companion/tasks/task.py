@@ -29,6 +29,7 @@ class Task:
         chance: the metrics of a uniform guess, in closed form.
         blind_guess: the metrics of the best guess without what the mechanism is for, in closed form.
         names: its metrics, and how figures name them.
+        judged_by: the metric that the search over candidates makes small.
     """
 
     input_size: int
@@ -37,6 +38,7 @@ class Task:
     chance: dict[str, float]
     blind_guess: dict[str, float]
     names: ClassVar[dict[str, str]]
+    judged_by: str = "loss"
 
     def batch(self, generator: torch.Generator, size: int) -> Batch:
         """Draw `size` training examples."""
