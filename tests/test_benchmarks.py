@@ -1,0 +1,38 @@
+"""The benchmarks run, and what they recorded is whole."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from companion import runs
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "benchmarks" / "remind.py"
+
+
+@pytest.mark.parametrize("layer", ["LSTM loop", "SAB, replay", "SAB, graph", "LSTM + self-attention"])
+@pytest.mark.parametrize("work", ["training", "evaluation"])
+def test_a_measurement_gives_seconds_and_megabytes(layer, work):
+    case = json.dumps([layer, work, 30, 4, 1])
+    printed = subprocess.run(
+        [sys.executable, SCRIPT, "--one", case], capture_output=True, text=True, check=True, cwd=ROOT
+    ).stdout
+    measured = json.loads(printed)
+    assert 0 < measured["seconds"] < 60
+    assert measured["megabytes"] >= 0
+
+
+def test_what_was_recorded_has_a_row_for_every_measurement():
+    rows = runs.benchmark("remind")
+    assert {"layer", "work", "steps", "batch", "seconds", "megabytes"} == set(rows.columns)
+    assert (rows.seconds > 0).all()
+    recorded = json.loads((ROOT / "book/results/benchmarks/remind.json").read_text())
+    assert recorded["environment"]["threads"] == 1
+
+
+def test_an_unknown_benchmark_gets_one_sentence():
+    with pytest.raises(runs.RecordError, match=r"^There is no benchmark .*; `make bench` measures it\.$"):
+        runs.benchmark("nothing")
