@@ -89,5 +89,5 @@ def test_the_self_attentive_lstm_reads_all_of_its_past_by_a_softmax(float64):
     torch.testing.assert_close(answer.outputs, expected, rtol=0, atol=1e-13)
     payoff = float64(TIME, BATCH, 2 * HIDDEN)
     torch.testing.assert_close(gradient(answer.outputs * payoff, inputs), gradient(expected * payoff, inputs))
-    read = (answer.trace["attention"] > 0).sum(2)
+    read = (answer.trace["attention"].to_dense() > 0).sum(2)
     assert torch.equal(read, torch.arange(TIME).unsqueeze(1).expand(TIME, BATCH))
