@@ -10,7 +10,7 @@ import numpy as np
 import pooch
 import pytest
 
-from companion import data
+from companion.data import files
 
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
 DIGITS = 400
@@ -90,8 +90,8 @@ def announce(server, monkeypatch):
 
     def announce(name, raw, hosts=None):
         addresses = tuple(f"{host}{name}.gz" for host in hosts or [server.address])
-        file = data.File(addresses, "md5:" + hashlib.md5(raw).hexdigest())
-        monkeypatch.setitem(data.FILES, f"mnist/{name}.gz", file)
+        file = files.File(addresses, "md5:" + hashlib.md5(raw).hexdigest())
+        monkeypatch.setitem(files.FILES, f"mnist/{name}.gz", file)
 
     return announce
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 
 from companion import data
+from companion.data import digits, files
+from companion.data.digits import EXCERPT
 
 TRAIN_COUNTS = [1001, 1127, 991, 1032, 980, 863, 1014, 1070, 944, 978]
 IMAGES, LABELS = "train-images-idx3-ubyte", "train-labels-idx1-ubyte"
@@ -43,19 +45,19 @@ def test_unknown_split(load, sentence):
 
 
 def test_notice_names_licence_and_authors():
-    notice = data.EXCERPT.with_name("NOTICE.md").read_text(encoding="utf-8")
+    notice = EXCERPT.with_name("NOTICE.md").read_text(encoding="utf-8")
     for word in ("Attribution-ShareAlike 3.0", "LeCun", "Cortes", "Burges", "excerpt"):
         assert word in notice
 
 
 @pytest.mark.parametrize("damage", ["flip", "truncate", "remove"])
 def test_corrupt_excerpt(damage, tmp_path, monkeypatch, sentence):
-    raw = bytearray(data.EXCERPT.read_bytes())
+    raw = bytearray(EXCERPT.read_bytes())
     raw[len(raw) // 2] ^= 1
     path = tmp_path / "mnist_excerpt.npz"
     if damage != "remove":
         path.write_bytes(raw if damage == "flip" else raw[:-100])
-    monkeypatch.setattr(data, "EXCERPT", path)
+    monkeypatch.setattr(digits, "EXCERPT", path)
     with pytest.raises(data.DataError) as caught:
         data.mnist_excerpt("train")
     assert str(path) in sentence(caught)
@@ -68,7 +70,7 @@ def test_full_set(monkeypatch):
     def stay_offline(*_):
         raise data.DataMissing("No download in a test.")
 
-    monkeypatch.setattr(data, "_download", stay_offline)
+    monkeypatch.setattr(files, "_download", stay_offline)
     try:
         (images, labels), (test_images, test_labels) = data.mnist("train"), data.mnist("test")
     except data.DataMissing:

@@ -1,0 +1,166 @@
+"""Finds a data file on this machine, or downloads it.
+
+A file is looked for in three places, in this order:
+
+1. the folder that the environment variable `COMPANION_DATA` names (a mirror, files as `FILES` names them),
+2. the cache of this package below the user's cache folder (unpacked files),
+3. the public addresses, with a progress bar. A download that broke off is continued by the next call.
+
+A file is used only if its unpacked bytes fit their checksum.
+"""
+
+import gzip
+import hashlib
+import io
+import os
+import warnings
+import zipfile
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import pooch
+import requests
+from filelock import FileLock
+from tqdm import tqdm
+
+
+class DataError(RuntimeError):
+    """A data file is corrupt, or cannot be read or stored."""
+
+
+class DataMissing(DataError):
+    """A data file is not on this machine and could not be downloaded."""
+
+
+class File(NamedTuple):
+    addresses: tuple[str, ...]  # tried in this order
+    checksum: str  # "algorithm:digest" of the unpacked bytes
+
+
+MNIST_HOSTS = ("https://ossci-datasets.s3.amazonaws.com/mnist/", "https://storage.googleapis.com/cvdf-datasets/mnist/")
+# The keys are paths below COMPANION_DATA. In the cache the same paths lack the ".gz".
+FILES = {
+    f"mnist/{name}": File(tuple(host + name for host in MNIST_HOSTS), f"md5:{md5}")
+    for name, md5 in {
+        "train-images-idx3-ubyte.gz": "6bbc9ace898e44ae57da46a324031adb",
+        "train-labels-idx1-ubyte.gz": "a25bea736e30d166cdddb491f175f624",
+        "t10k-images-idx3-ubyte.gz": "2646ac647ad5339dbf082846283269ea",
+        "t10k-labels-idx1-ubyte.gz": "27ae3e4e09519cfbb04c329615203637",
+    }.items()
+}
+
+
+def find(name: str) -> bytes:
+    """The checked, unpacked bytes of a file of `FILES`: from the mirror, the cache or the network.
+
+    Raises:
+        DataMissing: it is nowhere to be had.
+        DataError: it is corrupt, or cannot be read or stored.
+    """
+    file, tried = FILES[name], []
+    if folder := os.environ.get("COMPANION_DATA"):
+        path = Path(folder).expanduser().absolute() / name
+        if path.exists():
+            return _from_mirror(path, file.checksum)
+        tried.append(f"COMPANION_DATA has no file {path}")
+        warnings.warn(f"{tried[0]}: the cache and the public addresses come next.", stacklevel=4)
+    cached = Path(
+        pooch.os_cache("remind-attend-ponder"), name if name.endswith(".tar.gz") else name.removesuffix(".gz")
+    )
+    try:
+        if cached.exists():
+            if matches(raw := cached.read_bytes(), file.checksum):
+                return raw
+            tried.append(f"{cached} is corrupt")
+        _download(file, cached, tried)
+        return cached.read_bytes()
+    except OSError as error:
+        raise DataError(f"{cached} cannot be stored or read ({error}): make room, or set COMPANION_DATA.") from error
+
+
+def matches(raw: bytes, checksum: str) -> bool:
+    algorithm, digest = checksum.split(":")
+    return hashlib.new(algorithm, raw).hexdigest() == digest
+
+
+def _gzipped(name: str) -> bool:
+    return name.endswith(".gz") and not name.endswith(".tar.gz")
+
+
+def _unpacked(raw: bytes, name: str) -> bytes:
+    """The content of a .gz, or of the one file in a .zip, or of any other file itself."""
+    if name.endswith(".zip"):
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            (member,) = archive.namelist()
+            return archive.read(member)
+    return gzip.decompress(raw) if _gzipped(name) else raw
+
+
+BROKEN = (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error)  # what a file that is not whole may raise
+
+
+def _from_mirror(path: Path, checksum: str) -> bytes:
+    try:
+        raw = _unpacked(path.read_bytes(), path.name)
+    except BROKEN as error:
+        raise DataError(f"{path} cannot be read or is not whole ({error}): replace it.") from error
+    if not matches(raw, checksum):
+        raise DataError(f"{path} is corrupt, its unpacked bytes do not have {checksum}: replace it.")
+    return raw
+
+
+def _download(file: File, cached: Path, tried: list[str]) -> None:
+    """Put the unpacked file at `cached`, whole and checked, from the first address that has it."""
+    cause, folder = None, cached.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    for address in file.addresses:
+        try:
+            # pooch writes to a passing name, and moves to `cached` only what has the right checksum.
+            with FileLock(f"{cached}.lock"):  # two notebooks may want the same file at once
+                pooch.retrieve(address, file.checksum, cached.name, folder, downloader=_fetch_and_unpack)
+            return
+        except requests.HTTPError as error:
+            cause, reason = error, f"answered with status {error.response.status_code}"
+        except requests.exceptions.ChunkedEncodingError as error:
+            cause, reason = error, "broke off, what came is kept"
+        except requests.RequestException as error:
+            cause, reason = error, "could not be reached"
+        except ValueError as error:  # no such archive, or the wrong checksum
+            cause, reason = error, "sent other bytes than expected"
+        tried.append(f"{address} {reason}")
+    advice = "go online and try again, or set COMPANION_DATA to a folder that holds the data"
+    raise DataMissing(f"No whole {cached.name} is on this machine ({'; '.join(tried)}): {advice}.") from cause
+
+
+def _fetch_and_unpack(url: str, output_file: str, _pooch: object) -> None:
+    """A downloader for pooch. What an interrupted call got stays in a .part file, and the next call continues it."""
+    # A part for each address: two servers may have compressed the same bytes differently.
+    part = Path(output_file).with_name(pooch.utils.unique_file_name(url) + ".part")
+    _fetch(url, part)
+    raw = part.read_bytes()
+    try:
+        raw = _unpacked(raw, url)
+    except BROKEN as error:
+        part.unlink()  # nothing to continue from
+        raise ValueError(f"{url} sent no whole archive.") from error
+    Path(output_file).write_bytes(raw)
+    part.unlink()
+
+
+def _fetch(url: str, part: Path) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    # "identity": lengths and ranges count the bytes of the .gz file itself.
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with requests.get(url, headers=headers, stream=True, timeout=30) as response:
+        if have and response.status_code == 416:  # the server has nothing to add: the part is whole
+            return
+        response.raise_for_status()
+        have = have if response.status_code == 206 else 0  # 200: the server begins at the start
+        total = have + int(response.headers.get("Content-Length", 0))
+        bar = tqdm(desc=url.rpartition("/")[2], initial=have, total=total, unit="B", unit_scale=True)
+        with bar, part.open("ab" if have else "wb") as target:
+            for chunk in response.iter_content(2**16):
+                bar.update(target.write(chunk))
+    if part.stat().st_size < total:  # older urllib3 does not notice
+        raise requests.exceptions.ChunkedEncodingError(f"{url} ended early.")
