@@ -45,7 +45,8 @@ def trainer(**changes):
 
 
 def weights(trained):
-    return torch.cat([weight.detach().flatten() for weight in trained.network.parameters()])
+    network = getattr(trained, "network", trained)
+    return torch.cat([weight.detach().flatten() for weight in network.parameters()])
 
 
 @contextmanager
@@ -277,6 +278,14 @@ def test_the_share_of_replayed_windows_is_reported():
         assert all(least <= look["replayed"] <= most for look in trained.history)
         assert trained.test()["replayed"] == trained.history[-1]["replayed"]
     assert "replayed" not in trainer().run(1)
+
+
+def test_what_is_watched_is_noted_at_each_look():
+    watched = trainer(watch=lambda network: {"weights": weights(network).norm().item()}, evaluate_every=2)
+    watched.run(4)
+    first, second = (look["weights"] for look in watched.history)
+    assert first != second == weights(watched).norm().item()
+    assert "weights" not in watched.test()
 
 
 def test_evaluation_in_chunks_is_the_mean_over_all():

@@ -30,11 +30,13 @@ class Model:
         build: makes the network from the candidate's choices, all but the learning rate.
         candidates: what the search tries; each has a `learning_rate`.
         task: what to learn, where the models of one notebook differ in it.
+        watch: what else to note of the network at each look, to be kept in the record's history.
     """
 
     build: Callable[..., nn.Module]
     candidates: list[dict[str, Any]]
     task: Task | None = None
+    watch: Callable[[nn.Module], dict[str, Any]] | None = None
 
 
 @dataclass
@@ -120,6 +122,7 @@ def train_one(experiment: str, name: str, model: Model, task: Task, settings: Si
             device=settings.device,
             checkpoint=checkpoint,
             identity=identity,
+            watch=model.watch,
         )
 
     candidates = model.candidates if settings.search_steps else model.candidates[:1]

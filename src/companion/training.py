@@ -94,6 +94,7 @@ class Trainer:
         device: "cpu" or "cuda".
         checkpoint: a file to keep the state of training in, so that a later call goes on from it; None keeps none.
         identity: what makes this run this run; a checkpoint of another identity is refused.
+        watch: what else to note of the network at each look, by name; None notes nothing more.
 
     Raises:
         TrainingError: the checkpoint is broken, or of another run.
@@ -117,12 +118,14 @@ class Trainer:
         device: str = "cpu",
         checkpoint: Path | None = None,
         identity: str = "",
+        watch: Callable[[nn.Module], dict[str, Any]] | None = None,
     ):
         if torch.device(device).type == "cpu":
             torch.set_num_threads(1)
         self.task, self.batch_size, self.clip = task, batch_size, clip
         self.evaluate_every, self.device = evaluate_every, device
         self.checkpoint, self.identity = checkpoint, identity
+        self.watch = watch or (lambda network: {})
         self.generator = seeded("train", seed)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
@@ -172,7 +175,8 @@ class Trainer:
                 self.update()
                 bar.update()
                 if self.step % self.evaluate_every == 0 or self.step == until:
-                    self.history.append({"step": self.step, **self.evaluate(self.validation), **self.skipped})
+                    noted = self.evaluate(self.validation) | self.skipped | self.watch(self.network)
+                    self.history.append({"step": self.step, **noted})
                 self.seconds = before + time.monotonic() - begun
                 if self.checkpoint and (ctrl_c.pressed or time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS):
                     self.save()

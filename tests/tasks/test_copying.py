@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from companion.tasks import Copying
+from companion.tasks import Copying, CopyingTransfer
 
 
 def symbols(batch):
@@ -78,3 +78,36 @@ def test_the_loss_is_the_mean_over_all_steps_of_each_example(float64):
 def test_bad_arguments_are_refused_in_one_sentence(arguments, name):
     with pytest.raises(ValueError, match=rf"^{name} is .*; it must be [^.]*\.$"):
         Copying(**arguments)
+
+
+def test_transfer_tests_each_delay_on_its_own_sequences():
+    task, asked = CopyingTransfer(3, [3, 40, 7000], "scalar", held_out_size=50, test_size=10), []
+
+    def evaluate(batch, chunk):
+        asked.append((batch.inputs.shape, chunk))
+        return {"accuracy": 1 / len(batch.inputs)}
+
+    details = task.details(evaluate)
+    assert details == {"test_delay": [3, 40, 7000], "accuracy_by_delay": [1 / 23, 1 / 60, 1 / 7020]}
+    assert asked == [((23, 10, 1), 50_000 // 23), ((60, 10, 1), 50_000 // 60), ((7020, 10, 1), 7)]
+    assert task.held_out("validation").inputs.shape == (23, 50, 1)
+
+
+@pytest.mark.parametrize(
+    "error", [torch.OutOfMemoryError("CUDA out of memory."), RuntimeError("can't allocate memory")]
+)
+def test_a_delay_that_does_not_fit_is_a_result(error):
+    def evaluate(batch, chunk):
+        if len(batch.inputs) > 60:
+            raise error
+        return {"accuracy": 0.5}
+
+    assert CopyingTransfer(3, [40, 41]).details(evaluate)["accuracy_by_delay"] == [0.5, None]
+
+
+def test_another_error_of_the_test_is_no_result():
+    def evaluate(batch, chunk):
+        raise RuntimeError("shapes cannot be multiplied")
+
+    with pytest.raises(RuntimeError, match="multiplied"):
+        CopyingTransfer(3, [40]).details(evaluate)

@@ -13,6 +13,7 @@ al. (2016).
 """
 
 import math
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
@@ -77,3 +78,44 @@ class Copying(Task):
         last_ten = self.loss(predictions[-COPIED:], targets[-COPIED:])
         overall = self.loss(predictions, targets)
         return {"accuracy": right.float().mean(0), "loss": last_ten, "loss_overall": overall}
+
+
+class CopyingTransfer(Copying):
+    """Copying, learnt at one delay and tested at others, without more training.
+
+    Args:
+        delay, encoding, held_out_size: of what is learnt, as for `Copying`.
+        test_delays: the delays to test at.
+        test_size: sequences for each of them.
+
+    A record's details are `test_delay` and, of the same length, `accuracy_by_delay`: the accuracy on the last ten, or
+    None where the memory of the machine did not suffice.
+
+    Raises:
+        ValueError: a delay below 1, or an unknown encoding.
+    """
+
+    together = 50_000  # time steps that are tested at once, over all sequences
+
+    def __init__(
+        self,
+        delay: int,
+        test_delays: list[int],
+        encoding: str = "one-hot",
+        held_out_size: int = 1000,
+        test_size: int = 200,
+    ):
+        super().__init__(delay, encoding, held_out_size)
+        self.others = [Copying(each, encoding, test_size) for each in test_delays]
+
+    def details(self, evaluate: Callable[..., dict[str, float]]) -> dict[str, list]:
+        accuracy = []
+        for task in self.others:
+            try:
+                looked = evaluate(task.held_out("test"), chunk=max(self.together // task.length, 1))
+            except RuntimeError as error:  # torch.OutOfMemoryError is one; on a CPU it has no class of its own
+                if "memory" not in str(error):
+                    raise
+                looked = {"accuracy": None}
+            accuracy.append(looked["accuracy"])
+        return {"test_delay": [task.delay for task in self.others], "accuracy_by_delay": accuracy}

@@ -56,8 +56,11 @@ class Task:
         """What is reported of each example, (batch,) each; a metric of many examples is the mean."""
         raise NotImplementedError
 
-    def details(self, evaluate: Callable[[Batch], dict[str, float]]) -> dict[str, list[float]]:
-        """More to record of a trained network, such as its error by difficulty; nothing by default."""
+    def details(self, evaluate: Callable[..., dict[str, float]]) -> dict[str, list]:
+        """More to record of a trained network, such as its error by difficulty; nothing by default.
+
+        `evaluate` takes a batch, and optionally as `chunk` how many examples to look at together.
+        """
         return {}
 
 
