@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from companion.answer import Answer
-from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, SelfAttentiveLSTM
+from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, SelfAttentiveLSTM, Transformer
 from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttentiveBacktracking
 from companion.network import Network
 from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelMNIST
@@ -17,6 +17,7 @@ LAYERS = {
     "LSTM": LSTM,
     "truncated LSTM": lambda *sizes: LSTM(*sizes, truncation=3),
     "self-attentive LSTM": SelfAttentiveLSTM,
+    "Transformer": Transformer,
     "IRNN": IRNN,
     "layer-norm RNN": LayerNormRNN,
     "fixed repeats": FixedRepeats,
