@@ -9,6 +9,8 @@ Source: Ke et al. 2018, sequential CIFAR-10, with pictures of Krizhevsky 2009. W
 colours, as in Trinh et al. 2018, or are grey is not known to us.
 """
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -41,6 +43,8 @@ class PixelCIFAR10(PixelByPixel):
         companion.data.DataError: the pictures cannot be had; the message says why.
     """
 
+    sets: ClassVar[dict[str, str]] = {"exact": "CIFAR-10", "jpeg": "CIFAR-10 (JPEG copy)"}
+
     def __init__(
         self,
         pool: int = 1,
@@ -50,7 +54,7 @@ class PixelCIFAR10(PixelByPixel):
         test_size: int | None = None,
         validation_size: int = 1000,
     ):
-        if source not in ("exact", "jpeg"):
+        if source not in self.sets:
             raise ValueError(f"source is {source!r}; it must be 'exact' or 'jpeg'.")
         if colour not in COLOURS:
             raise ValueError(f"colour is {colour!r}; it must be 'rgb' or 'grey'.")
@@ -62,7 +66,7 @@ class PixelCIFAR10(PixelByPixel):
             if size % CLASSES or not 0 < size <= most[name]:
                 raise ValueError(f"{name} is {size}; it must be a multiple of ten from 10 to {most[name]}.")
         self.input_size = COLOURS[colour]
-        self.set_name = {"exact": "CIFAR-10", "jpeg": "CIFAR-10 (JPEG copy)"}[source]
+        self.set_name = self.sets[source]
         wanted = {"train": training_size + validation_size, "test": test_size}
 
         def read(split: str) -> tuple[Tensor, Tensor]:
