@@ -150,6 +150,14 @@ def test_the_archive_is_downloaded_and_kept_whole(batches, server, cache, monkey
     assert len(data.cifar10("train")[1]) == 15
 
 
+def test_the_book_names_the_public_address_and_the_checksums():
+    page = (Path(__file__).parents[2] / "book" / "data.md").read_text()
+    assert files.FILES[ARCHIVE].addresses == ("https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",)
+    for name in (ARCHIVE, *COPIES.values()):
+        assert files.FILES[name].checksum.removeprefix("sha256:") in page
+    assert files.FILES[ARCHIVE].addresses[0] in page
+
+
 # The JPEG copy
 
 
