@@ -4,6 +4,8 @@ import nbformat
 import pytest
 import torch
 
+from companion import data
+
 
 @pytest.fixture(autouse=True)
 def one_thread():
@@ -20,6 +22,22 @@ def float64():
     """
     generator = torch.Generator().manual_seed(1)
     return lambda *shape: torch.randn(*shape, generator=generator, dtype=torch.float64)
+
+
+@pytest.fixture(scope="module")
+def made_up_cifar10():
+    """200 training and 60 test pictures of noise, in place of CIFAR-10, which comes with no repository."""
+    generator = torch.Generator().manual_seed(2)
+    made_up = {
+        split: (
+            torch.randint(256, (size, 3, 32, 32), generator=generator, dtype=torch.uint8),
+            torch.randperm(size, generator=generator) % 10,
+        )
+        for split, size in (("train", 200), ("test", 60))
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "cifar10", made_up.__getitem__)
+        yield made_up
 
 
 @pytest.fixture

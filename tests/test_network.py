@@ -5,10 +5,10 @@ import torch
 from torch import nn
 
 from companion.answer import Answer
-from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, SelfAttentiveLSTM
+from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, SelfAttentiveLSTM, Transformer
 from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttentiveBacktracking
 from companion.network import Network
-from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelMNIST
+from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelCIFAR10, PixelMNIST
 
 LAYERS = {
     "sparse attentive backtracking": SparseAttentiveBacktracking,
@@ -17,6 +17,7 @@ LAYERS = {
     "LSTM": LSTM,
     "truncated LSTM": lambda *sizes: LSTM(*sizes, truncation=3),
     "self-attentive LSTM": SelfAttentiveLSTM,
+    "Transformer": Transformer,
     "IRNN": IRNN,
     "layer-norm RNN": LayerNormRNN,
     "fixed repeats": FixedRepeats,
@@ -28,12 +29,13 @@ TASKS = {
     "associative retrieval": lambda: AssociativeRetrieval(2, sizes=(20, 4, 4)),
     "parity": lambda: Parity(6, held_out_size=4),
     "pixel MNIST": lambda: PixelMNIST(pool=7),
+    "pixel CIFAR-10": lambda: PixelCIFAR10(pool=8, training_size=20, test_size=10, validation_size=10),
 }
 BATCH, HIDDEN = 5, 4
 
 
 @pytest.fixture(scope="module")
-def tasks():
+def tasks(made_up_cifar10):
     return {name: make() for name, make in TASKS.items()}
 
 

@@ -50,7 +50,8 @@ def test_validation_is_cut_off_the_end_of_the_training_set():
     assert torch.equal(task.splits["train"][1], labels[:-300])
     drawn = task.batch(torch.Generator().manual_seed(0), 500)
     known = {
-        (*pixels, label) for pixels, label in zip(task.splits["train"][0].T.tolist(), labels.tolist(), strict=False)
+        (*pixels, label)
+        for pixels, label in zip(task.splits["train"].inputs[:, :, 0].T.tolist(), labels.tolist(), strict=False)
     }
     assert {(*p, t) for p, t in zip(drawn.inputs[:, :, 0].T.tolist(), drawn.targets.tolist(), strict=True)} <= known
 

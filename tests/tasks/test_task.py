@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelMNIST, Task, seeded
+from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelCIFAR10, PixelMNIST, Task, seeded
 
 TASKS = {
     "adding": lambda: Adding(8, held_out_size=50),
@@ -13,11 +13,12 @@ TASKS = {
     "associative retrieval": lambda: AssociativeRetrieval(4, sizes=(200, 50, 60)),
     "parity": lambda: Parity(64, held_out_size=50),
     "pixel MNIST": lambda: PixelMNIST(pool=7),
+    "pixel CIFAR-10": lambda: PixelCIFAR10(pool=8, training_size=150, test_size=50, validation_size=20),
 }
 
 
 @pytest.fixture(params=TASKS)
-def task(request):
+def task(request, made_up_cifar10):
     return TASKS[request.param]()
 
 

@@ -1,7 +1,8 @@
-"""What the papers compare with: recurrent layers that are called like the mechanisms."""
+"""What the papers compare with: layers that are called like the mechanisms."""
 
 from companion.baselines.fixed_repeats import FixedRepeats
 from companion.baselines.lstm import LSTM, SelfAttentiveLSTM
 from companion.baselines.rectified import IRNN, LayerNormRNN
+from companion.baselines.transformer import Transformer
 
-__all__ = ["IRNN", "LSTM", "FixedRepeats", "LayerNormRNN", "SelfAttentiveLSTM"]
+__all__ = ["IRNN", "LSTM", "FixedRepeats", "LayerNormRNN", "SelfAttentiveLSTM", "Transformer"]

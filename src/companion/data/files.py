@@ -34,7 +34,7 @@ class DataMissing(DataError):
 
 
 class File(NamedTuple):
-    addresses: tuple[str, ...]  # tried in this order
+    addresses: tuple[str, ...]  # tried in this order; none for what only a mirror may hold
     checksum: str  # "algorithm:digest" of the unpacked bytes
 
 
@@ -49,6 +49,18 @@ FILES = {
         "t10k-labels-idx1-ubyte.gz": "27ae3e4e09519cfbb04c329615203637",
     }.items()
 }
+CIFAR10_ADDRESS = "https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz"
+FILES |= {
+    "cifar10/cifar-10-python.tar.gz": File(
+        (CIFAR10_ADDRESS,), "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"
+    ),
+    "cifar10/cifar10_train_jpeg.npz": File(
+        (), "sha256:46c609c3598030b623427ebe1e0d6d26c1eed42a5f29fed0a206ce2486d7056d"
+    ),
+    "cifar10/cifar10_test_jpeg.npz": File(
+        (), "sha256:4973920593b8c799d57a6f542a99ded65daff94462a3459b1374614e9aa2f3b3"
+    ),
+}
 
 
 def find(name: str) -> bytes:
@@ -58,16 +70,16 @@ def find(name: str) -> bytes:
         DataMissing: it is nowhere to be had.
         DataError: it is corrupt, or cannot be read or stored.
     """
-    file, tried = FILES[name], []
-    if folder := os.environ.get("COMPANION_DATA"):
-        path = Path(folder).expanduser().absolute() / name
+    file, tried, path, cached = FILES[name], [], mirrored(name), in_cache(name)
+    if path:
         if path.exists():
             return _from_mirror(path, file.checksum)
         tried.append(f"COMPANION_DATA has no file {path}")
+    if not file.addresses:
+        reason = tried[0] if tried else "COMPANION_DATA names no folder"
+        raise DataMissing(f"{reason}, and {name} has no public address: set COMPANION_DATA to a folder that holds it.")
+    if path:
         warnings.warn(f"{tried[0]}: the cache and the public addresses come next.", stacklevel=4)
-    cached = Path(
-        pooch.os_cache("remind-attend-ponder"), name if name.endswith(".tar.gz") else name.removesuffix(".gz")
-    )
     try:
         if cached.exists():
             if matches(raw := cached.read_bytes(), file.checksum):
@@ -77,6 +89,23 @@ def find(name: str) -> bytes:
         return cached.read_bytes()
     except OSError as error:
         raise DataError(f"{cached} cannot be stored or read ({error}): make room, or set COMPANION_DATA.") from error
+
+
+def is_here(name: str) -> bool:
+    """Whether `find` would need no download, if the file is whole."""
+    places = [mirrored(name), in_cache(name) if FILES[name].addresses else None]
+    return any(place and place.exists() for place in places)
+
+
+def mirrored(name: str) -> Path | None:
+    """Where a file would be in the mirror; None without a mirror."""
+    folder = os.environ.get("COMPANION_DATA")
+    return Path(folder).expanduser().absolute() / name if folder else None
+
+
+def in_cache(name: str) -> Path:
+    """Where a file would be in the cache, unpacked."""
+    return Path(pooch.os_cache("remind-attend-ponder"), name.removesuffix(".gz") if _gzipped(name) else name)
 
 
 def matches(raw: bytes, checksum: str) -> bool:
