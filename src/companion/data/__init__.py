@@ -2,5 +2,16 @@
 
 from companion.data.digits import mnist, mnist_excerpt
 from companion.data.files import DataError, DataMissing
+from companion.data.texts import enwik8, enwik8_excerpt, penn_treebank, text8, text8_prefix
 
-__all__ = ["DataError", "DataMissing", "mnist", "mnist_excerpt"]
+__all__ = [
+    "DataError",
+    "DataMissing",
+    "enwik8",
+    "enwik8_excerpt",
+    "mnist",
+    "mnist_excerpt",
+    "penn_treebank",
+    "text8",
+    "text8_prefix",
+]
