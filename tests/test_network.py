@@ -8,7 +8,7 @@ from companion.answer import Answer
 from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, SelfAttentiveLSTM
 from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttentiveBacktracking
 from companion.network import Network
-from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelMNIST
+from companion.tasks import Adding, AssociativeRetrieval, Copying, Language, Parity, PixelMNIST
 
 LAYERS = {
     "sparse attentive backtracking": SparseAttentiveBacktracking,
@@ -28,6 +28,7 @@ TASKS = {
     "associative retrieval": lambda: AssociativeRetrieval(2, sizes=(20, 4, 4)),
     "parity": lambda: Parity(6, held_out_size=4),
     "pixel MNIST": lambda: PixelMNIST(pool=7),
+    "language": lambda: Language("enwik8-excerpt", 6, 4, 4),
 }
 BATCH, HIDDEN = 5, 4
 

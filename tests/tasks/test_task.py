@@ -5,7 +5,7 @@ from itertools import pairwise
 import pytest
 import torch
 
-from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelMNIST, Task, seeded
+from companion.tasks import Adding, AssociativeRetrieval, Copying, Language, Parity, PixelMNIST, Task, seeded
 
 TASKS = {
     "adding": lambda: Adding(8, held_out_size=50),
@@ -13,6 +13,7 @@ TASKS = {
     "associative retrieval": lambda: AssociativeRetrieval(4, sizes=(200, 50, 60)),
     "parity": lambda: Parity(64, held_out_size=50),
     "pixel MNIST": lambda: PixelMNIST(pool=7),
+    "language": lambda: Language("enwik8-excerpt", 100, 30, 40),
 }
 
 

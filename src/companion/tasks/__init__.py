@@ -3,8 +3,9 @@
 from companion.tasks.adding import Adding
 from companion.tasks.associative_retrieval import AssociativeRetrieval
 from companion.tasks.copying import Copying
+from companion.tasks.language import Language
 from companion.tasks.parity import Parity
 from companion.tasks.pixel_mnist import PixelMNIST
 from companion.tasks.task import Batch, Task, seeded
 
-__all__ = ["Adding", "AssociativeRetrieval", "Batch", "Copying", "Parity", "PixelMNIST", "Task", "seeded"]
+__all__ = ["Adding", "AssociativeRetrieval", "Batch", "Copying", "Language", "Parity", "PixelMNIST", "Task", "seeded"]
