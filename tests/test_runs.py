@@ -159,6 +159,7 @@ def test_numbers_of_the_papers_say_where_they_were_seen():
         "remind/copying",
         "remind/adding",
         "remind/pixel_mnist",
+        "remind/language",
         "attend/associative_retrieval",
         "ponder/parity",
     ]
