@@ -8,7 +8,7 @@ from companion.answer import Answer
 from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, SelfAttentiveLSTM, Transformer
 from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttentiveBacktracking
 from companion.network import Network
-from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelCIFAR10, PixelMNIST
+from companion.tasks import Adding, AssociativeRetrieval, Copying, Language, Parity, PixelCIFAR10, PixelMNIST
 
 LAYERS = {
     "sparse attentive backtracking": SparseAttentiveBacktracking,
@@ -30,6 +30,7 @@ TASKS = {
     "parity": lambda: Parity(6, held_out_size=4),
     "pixel MNIST": lambda: PixelMNIST(pool=7),
     "pixel CIFAR-10": lambda: PixelCIFAR10(pool=8, training_size=20, test_size=10, validation_size=10),
+    "language": lambda: Language("enwik8-excerpt", 6, 4, 4),
 }
 BATCH, HIDDEN = 5, 4
 

@@ -160,6 +160,9 @@ def test_numbers_of_the_papers_say_where_they_were_seen():
         "remind/adding",
         "remind/pixel_mnist",
         "remind/cifar10",
+        "remind/language",
+        "remind/transfer",
+        "remind/ablations",
         "attend/associative_retrieval",
         "ponder/parity",
     ]

@@ -5,7 +5,17 @@ from itertools import pairwise
 import pytest
 import torch
 
-from companion.tasks import Adding, AssociativeRetrieval, Copying, Parity, PixelCIFAR10, PixelMNIST, Task, seeded
+from companion.tasks import (
+    Adding,
+    AssociativeRetrieval,
+    Copying,
+    Language,
+    Parity,
+    PixelCIFAR10,
+    PixelMNIST,
+    Task,
+    seeded,
+)
 
 TASKS = {
     "adding": lambda: Adding(8, held_out_size=50),
@@ -14,6 +24,7 @@ TASKS = {
     "parity": lambda: Parity(64, held_out_size=50),
     "pixel MNIST": lambda: PixelMNIST(pool=7),
     "pixel CIFAR-10": lambda: PixelCIFAR10(pool=8, training_size=150, test_size=50, validation_size=20),
+    "language": lambda: Language("enwik8-excerpt", 100, 30, 40),
 }
 
 

@@ -3,5 +3,19 @@
 from companion.data.digits import mnist, mnist_excerpt
 from companion.data.files import DataError, DataMissing
 from companion.data.pictures import cifar10, cifar10_here, cifar10_jpeg
+from companion.data.texts import enwik8, enwik8_excerpt, penn_treebank, text8, text8_prefix
 
-__all__ = ["DataError", "DataMissing", "cifar10", "cifar10_here", "cifar10_jpeg", "mnist", "mnist_excerpt"]
+__all__ = [
+    "DataError",
+    "DataMissing",
+    "cifar10",
+    "cifar10_here",
+    "cifar10_jpeg",
+    "enwik8",
+    "enwik8_excerpt",
+    "mnist",
+    "mnist_excerpt",
+    "penn_treebank",
+    "text8",
+    "text8_prefix",
+]

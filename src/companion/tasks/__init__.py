@@ -3,6 +3,7 @@
 from companion.tasks.adding import Adding
 from companion.tasks.associative_retrieval import AssociativeRetrieval
 from companion.tasks.copying import Copying, CopyingTransfer
+from companion.tasks.language import Language
 from companion.tasks.parity import Parity
 from companion.tasks.pixel_cifar10 import PixelCIFAR10
 from companion.tasks.pixel_mnist import PixelMNIST
@@ -14,6 +15,7 @@ __all__ = [
     "Batch",
     "Copying",
     "CopyingTransfer",
+    "Language",
     "Parity",
     "PixelCIFAR10",
     "PixelMNIST",
