@@ -32,7 +32,7 @@ def fresh_copy(name: str) -> Path:
     copy = BUILD / name
     shutil.rmtree(copy, ignore_errors=True)
     copy.mkdir(parents=True)
-    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.npz", "*.pyc")
+    ignored = shutil.ignore_patterns(".*", "__pycache__", "*.egg-info", "*.npz", "*.pyc", "*.xz")
     for folder in COPIED_FOLDERS:
         shutil.copytree(ROOT / folder, copy / folder, ignore=ignored)
     for file in COPIED_FILES:
