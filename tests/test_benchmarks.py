@@ -1,13 +1,16 @@
 """The benchmarks run, and what they recorded is whole."""
 
 import json
+import runpy
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import yaml
 
 from companion import runs
+from companion.settings import profile_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "benchmarks" / "remind.py"
@@ -36,3 +39,23 @@ def test_what_was_recorded_has_a_row_for_every_measurement():
 def test_an_unknown_benchmark_gets_one_sentence():
     with pytest.raises(runs.RecordError, match=r"^There is no benchmark .*; `make bench` measures it\.$"):
         runs.benchmark("nothing")
+
+
+def test_every_row_of_a_paper_profile_has_its_price():
+    rows = runs.benchmark("paper_rows")
+    wanted = {
+        (f"{file.parent.name}/{file.name.split('.')[0]}", model)
+        for file in (ROOT / "notebooks").glob("*/*.paper.yaml")
+        for model in yaml.safe_load(file.read_text())["models"]
+    }
+    assert set(zip(rows.experiment, rows.model, strict=True)) == wanted
+    assert (rows.seconds > 0).all()
+
+
+def test_a_price_is_that_of_the_notebooks_own_model():
+    script = runpy.run_path(str(ROOT / "benchmarks" / "paper_rows.py"))
+    notebook = ROOT / "notebooks" / "ponder" / "parity.ipynb"
+    parameters = profile_parameters(notebook, "smoke") | {"bits": 5}
+    table, task = script["models_of"](notebook, parameters)
+    assert task.input_size == 5
+    assert 0 < script["seconds_of"](table["rnn"], task, parameters) < 60

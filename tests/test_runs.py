@@ -184,8 +184,13 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
         'seen="not verified"\nscale=""\n'
     )
     monkeypatch.setenv("COMPANION_RESULTS", str(tmp_path))
+    hours = [{"experiment": "ponder/parity", "model": f"repeats-{n}", "hours": h} for n, h in ((2, 12.1), (3, 0.4))]
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "paper_rows.json").write_text(json.dumps({"rows": hours}))
     rows = runs.against_paper("ponder/parity", "error").set_index("model")
     assert rows.loc["rnn", "the paper"] == "almost 40 % (64 bits, section 3.1)"
     assert rows.loc["rnn", "ours"].startswith(f"{record.metrics['error']:.4f} (")
     assert rows.loc["act-1", "the paper"] == "not verified (64 bits)"
     assert rows.loc["act-1", "ours"] == "not run"
+    assert rows.loc["repeats-2", "ours"] == "not run: about 12 h on one core"
+    assert rows.loc["repeats-3", "ours"] == "not run: within an hour"

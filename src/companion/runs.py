@@ -219,12 +219,16 @@ def paper_numbers(experiment: str) -> pd.DataFrame:
 
 
 def against_paper(experiment: str, metric: str) -> pd.DataFrame:
-    """Our recorded runs beside the paper's numbers: one row a model, ours as mean (least to most) over the seeds."""
+    """Our recorded runs beside the paper's numbers, a row a model and profile; ours as mean (least to most) over seeds.
+
+    A row of the paper's size that was not run says what it would take, as measured by `make bench`.
+    """
     ours = summary(load_all(experiment), metric).reset_index()
     theirs = paper_numbers(experiment)
     theirs = theirs[theirs.metric == metric]
+    prices = benchmark("paper_rows").query("experiment == @experiment").set_index("model").hours
     rows = []
-    for model in dict.fromkeys([*ours.model, *theirs.model]):
+    for model in dict.fromkeys([*ours.model, *prices.index, *theirs.model]):
         paper = [said(number) for _, number in theirs[theirs.model == model].iterrows()]
         recorded = [
             {
@@ -235,6 +239,13 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
             }
             for _, row in ours[ours.model == model].iterrows()
         ]
+        if model in prices and "paper" not in [row["profile"] for row in recorded]:
+            price = (
+                f"not run: about {prices[model]:,.0f} h on one core"
+                if prices[model] >= 1
+                else "not run: within an hour"
+            )
+            recorded.append({"profile": "paper", "ours": price, "runs": "", "updates": ""})
         for row in recorded or [{"profile": "", "ours": "not run", "runs": "", "updates": ""}]:
             rows.append({"model": model, **row, "the paper": "; ".join(paper) or "no such row"})
     return pd.DataFrame(rows)
