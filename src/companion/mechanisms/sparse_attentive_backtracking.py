@@ -4,7 +4,7 @@ An LSTM keeps every `memory_every`-th of its states in a memory. At each step it
 present state, reads the best `top_k`, and adds what it read to its hidden state:
 
     (S1)  ĥ_t, c_t = LSTM(x_t, h_{t-1}, c_{t-1})           a provisional state
-    (S2)  a_ti = w₃ · tanh(W₁ m_i + W₂ ĥ_t)                one score for each memory m_i
+    (S2)  a_ti = w₃ · tanh(W₁ m_i + W₂ ĥ_t + b)            one score for each memory m_i
     (S3)  α_ti = max(0, a_ti − θ_t) / Σ_j max(0, a_tj − θ_t)       θ_t: the (top_k + 1)-th largest score
     (S4)  s_t = Σ_i α_ti m_i,   h_t = ĥ_t + s_t            the summary is added to h, never to c
     (S5)  output [h_t ; s_t];  every memory_every steps h_t joins the memory
@@ -13,8 +13,8 @@ Backwards, the hand-over (h_{t-1}, c_{t-1}) is cut every `truncation` steps, on 
 cut. So credit jumps from t to the moments it attends to, and from each of them back to the start of its window.
 
 This file keeps the whole graph and is the definition; the folder `replay` computes the same with far less time and
-memory, and is what runs unless asked otherwise. Where both depart from the paper: the paper does not say what
-happens while there are `top_k` memories or fewer; we take a softmax over them. The memory starts empty.
+memory, and is what runs unless asked otherwise. What the paper does while there
+are `top_k` memories or fewer we have not seen; we take a softmax over them. The memory starts empty.
 """
 
 from typing import NamedTuple
@@ -51,7 +51,7 @@ class SABState(NamedTuple):
 
 
 class MLPScorer(nn.Module):
-    """a_i = w₃ · tanh(W₁ m_i + W₂ ĥ) (equation S2). W₁ m_i is computed once, when m_i is stored."""
+    """a_i = w₃ · tanh(W₁ m_i + W₂ ĥ + b) (equation S2). W₁ m_i is computed once, when m_i is stored."""
 
     def __init__(self, hidden_size: int):
         super().__init__()

@@ -28,7 +28,7 @@ class Copying(Task):
     """Copy ten symbols after `delay` steps.
 
     Args:
-        delay: T, the steps from the last symbol to the first answer; at least 1.
+        delay: T, the steps from the last symbol to the marker; at least 1. The answers begin one step later.
         encoding: "one-hot", or "scalar" for the symbol as one number.
         held_out_size: examples in the validation set and in the test set.
 

@@ -12,7 +12,9 @@ its start, and credit goes back step by step, up to the start of the window. Wri
     (R2)  a'_ti = (m_i · s'_t − Σ_j α_tj m_j · s'_t) / Z,   θ'_t = − Σ_i a'_ti      Z: the denominator of S3
     (R3)  k'_ti = a'_ti w₃ ⊙ (1 − tanh²),   ĥ'_t = h'_t + W₂ᵀ Σ_i k'_ti,   m'_i += W₁ᵀ k'_ti
     (R4)  h'_t += m'_i  where m_i = h_t: all later reads have paid in when the walk comes to the step that made m_i
-    (R5)  tanh(W₁ m_i + W₂ ĥ_t) = 1 − 2 / (1 + exp(2 W₁ m_i) · exp(2 W₂ ĥ_t))
+    (R5)  tanh(W₁ m_i + W₂ ĥ_t + b) = 1 − 2 / (1 + exp(2 W₁ m_i) · exp(2 (W₂ ĥ_t + b)))
+
+Where the weights are a softmax, α_ti stands in place of 1/Z in R2, and there is no θ_t.
 
 `choice` says what a step reads, `scorers` how memories are scored, `walk` is the way back, and `function` ties them
 together.

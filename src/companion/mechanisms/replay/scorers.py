@@ -3,7 +3,7 @@
 A scorer keeps an entry of each memory in the bank. For the paper's scorer it is E_i = exp(2 W₁ m_i), made once, so that
 no tanh is needed however often the memory is scored:
 
-    (R5)  tanh(W₁ m_i + W₂ ĥ) = 1 − 2 r_i,   r_i = 1 / (1 + E_i · exp(2 W₂ ĥ))
+    (R5)  tanh(W₁ m_i + W₂ ĥ + b) = 1 − 2 r_i,   r_i = 1 / (1 + E_i · exp(2 (W₂ ĥ + b)))
 
 Tensors are (memories, batch, hidden) in the bank and (rows, selected, hidden) once read, a row being an example at a
 step. The scores of a row only matter up to a constant, and so their gradients sum to zero; both are used here.
