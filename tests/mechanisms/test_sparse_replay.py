@@ -42,9 +42,12 @@ def close(mine, definition, relative=1e-9):
 
 @pytest.mark.parametrize("options", GRID, ids=lambda options: "-".join(str(value) for value in options))
 def test_outputs_states_and_every_gradient_are_those_of_the_definition(options, float64):
-    """The loss weighs all outputs and the state that is handed on, in one call and in two."""
+    """In one call and in two. The loss weighs all outputs and the state that is handed on, or one output of one example
+    and one of another, so that windows are owed to some of the examples only."""
     inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, 2 * HIDDEN)
-    for parts in ([TIME], [4, 9]):
+    rare = torch.zeros_like(payoff)
+    rare[12, 0], rare[7, 2] = payoff[12, 0], payoff[7, 2]
+    for parts, everything in product(([TIME], [4, 9]), (True, False)):
         results = []
         for layer in pair(*options):
             answers, state = [], None
@@ -52,9 +55,9 @@ def test_outputs_states_and_every_gradient_are_those_of_the_definition(options, 
                 answers.append(layer(part, state))
                 state = answers[-1].state
             outputs = torch.cat([answer.outputs for answer in answers])
-            loss = (outputs * payoff).sum() + state.hidden.square().sum() + state.cell.sin().sum()
-            if len(state.memories):
-                loss = loss + state.memories.cos().sum()
+            loss = (outputs * (payoff if everything else rare)).sum()
+            if everything:
+                loss = loss + state.hidden.square().sum() + state.cell.sin().sum() + state.memories.cos().sum()
             attention = answers[-1].trace["attention"].to_dense()
             results.append([outputs, attention, state.memories.sum(0), *gradients(layer, inputs, loss)])
         close(results[1], results[0])
@@ -81,12 +84,11 @@ def test_scores_that_saturate_stay_numbers():
 def test_only_windows_with_credit_are_replayed(float64):
     """Windows of three and a memory every fifth step: step 8 reads the memory of step 4, nothing reads steps 0 to 2."""
     layer = SparseAttentiveBacktracking(INPUT, HIDDEN, top_k=1, truncation=3, memory_every=5).double()
-    inputs = float64(9, 1, INPUT)
-    for step, expected in ((8, [False, True, True]), (4, [False, True, False]), (1, [True, False, False])):
-        answer = layer(inputs)
-        assert answer.trace["replayed"].tolist() == [False] * 3
-        answer.outputs[step].sum().backward()
-        assert answer.trace["replayed"].tolist() == expected
+    inputs, cases = float64(9, 4, INPUT), {8: [False, True, True], 4: [False, True, False], 1: [True, False, False]}
+    answer = layer(inputs)
+    assert not answer.trace["replayed"].any()
+    sum(answer.outputs[step, example].sum() for example, step in enumerate(cases)).backward()
+    assert answer.trace["replayed"].T.tolist() == [*cases.values(), [False] * 3]
 
 
 def kept(layer, time):

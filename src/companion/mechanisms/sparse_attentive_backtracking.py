@@ -112,7 +112,8 @@ class SparseAttentiveBacktracking(nn.Module):
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs
     are [h ; s], (time, batch, 2·hidden_size). Its trace holds "attention", a sparse tensor (time, batch, memories), and
-    in the form "replay" also "replayed": for each window whether it was, which the backward pass fills in.
+    in the form "replay" also "replayed", (windows, batch): for each window and example whether it was; the backward
+    pass fills it in.
 
     Raises:
         ValueError: a count is below one, or a scorer, normaliser or form is unknown.

@@ -4,9 +4,10 @@ The plain form in `sparse_attentive_backtracking.py` keeps the graph of the whol
 tensors as large as the memory. This form computes the same outputs and gradients and keeps far less.
 
 Forward, without a graph, it keeps the outputs, the cell state at the start of each window, the memories, and which of
-them each step selected. Backward, it walks through the windows from the newest to the oldest. A window that is owed
-nothing, neither by the loss nor through a memory made in it, is skipped. In any other, the gates are recomputed from
-its start, and credit goes back step by step, up to the start of the window. Writing x' for ∂L/∂x:
+them each step selected. Backward, it walks through the windows from the newest to the oldest. Those examples of the
+batch that are owed nothing in a window, neither by the loss nor through a memory made in it, skip it. For the others,
+the gates are recomputed from its start, and credit goes back step by step, up to the start of the window. Writing x'
+for ∂L/∂x:
 
     (R1)  s'_t = h'_t + (what the loss says of s_t in the output),   m'_i += α_ti s'_t
     (R2)  a'_ti = (m_i · s'_t − Σ_j α_tj m_j · s'_t) / Z,   θ'_t = − Σ_i a'_ti      Z: the denominator of S3

@@ -26,6 +26,10 @@ class Choice(NamedTuple):
         """The selected memories that have a weight."""
         return self.selected[:, :-1] if self.threshold else self.selected
 
+    def of(self, rows: Tensor | None) -> "Choice":
+        """What the given examples read; None for all of them."""
+        return self if rows is None else Choice(self.scores[rows], self.selected[rows], self.threshold)
+
     def weights(self) -> Tensor:
         return weigh(self.scores) if self.threshold else self.scores.softmax(1)
 

@@ -52,7 +52,7 @@ class SparseReplay(torch.autograd.Function):
             if (step + 1) % rule.memory_every == 0:
                 bank.states[known], bank.entries[known] = hidden, scorer.entry(hidden)
                 known += 1
-        replayed = torch.zeros(len(starts), dtype=torch.bool)
+        replayed = torch.zeros(len(starts), batch, dtype=torch.bool, device=inputs.device)
         rule.trace.update(attention=attention(chosen, bank.states), replayed=replayed)
         ctx.rule, ctx.begins, ctx.replayed = rule._replace(trace={}), list(starts), replayed
         ctx.thresholds = [choice and choice.threshold for choice in chosen]
@@ -71,15 +71,21 @@ class SparseReplay(torch.autograd.Function):
         credit = Bank(to_memories.clone(), torch.zeros_like(entries))
         walk = Walk(rule, inputs, first, outputs, to_outputs, Bank(states, entries), credit, chosen)
         walk.weigh_with(parameters[:4], scorer, ctx.needs_input_grad[1])
-        due, carried = to_outputs.flatten(1).any(1).tolist(), (to_hidden, to_cell)
+        due, carried = to_outputs.any(2), (to_hidden, to_cell)
         ends = [*ctx.begins, time][1:]
         for window, (begin, end) in reversed(list(enumerate(zip(ctx.begins, ends, strict=True)))):
             if end < time:
                 carried = torch.zeros_like(to_hidden), torch.zeros_like(to_cell)
-            made = walk.made(begin, end)
-            if any(due[begin:end]) or any(each.any() for each in (*carried, *(bank[made] for bank in credit))):
-                ctx.replayed[window] = True
-                carried = walk.window(begin, end, starts[window], carried)
+            owed = due[begin:end].any(0)
+            if not owed.all():
+                made = walk.made(begin, end)
+                claims = [*(each[made].any(2) for each in credit), *(each.any(1, keepdim=True).T for each in carried)]
+                owed |= torch.cat(claims).any(0)
+            ctx.replayed[window] = owed
+            rows = owed.nonzero().flatten()
+            if len(rows):
+                rows = None if len(rows) == len(owed) else rows
+                carried = walk.window(begin, end, starts[window], carried, rows)
         if rule.truncation and rule.start % rule.truncation == 0:
             carried = torch.zeros_like(to_hidden), torch.zeros_like(to_cell)
         old = slice(walk.made(0, 0).start)

@@ -15,6 +15,11 @@ def alike(choice: Choice | None, shape: torch.Size) -> bool:
     return choice is not None and choice.scores.shape == shape
 
 
+def pick(x: Tensor, dim: int, rows: Tensor | None) -> Tensor:
+    """The given examples of a batch; None picks all."""
+    return x if rows is None else x.index_select(dim, rows)
+
+
 def tanh(x: Tensor) -> Tensor:
     """As 2 σ(2x) − 1: on a CPU torch computes σ several times faster than tanh."""
     return (2 * x).sigmoid_().mul_(2).sub_(1)
@@ -57,20 +62,23 @@ class Walk:
         start, every = self.rule.start, self.rule.memory_every
         return slice(*(self.old + (start + t) // every - start // every for t in (begin, end)))
 
-    def window(self, begin, end, cell, carried):
+    def window(self, begin, end, cell, carried, rows):
         """Replay steps begin to end − 1 and take their credit back to the window's start.
 
         Args:
             cell: the cell state before step `begin`.
             carried: the gradients of the hidden and of the cell state after step end − 1.
+            rows: the examples that are owed something; None for all of them.
 
         Returns:
             The gradients of the hidden and of the cell state before step `begin`.
         """
-        size, inputs = self.size, self.inputs[begin:end]
-        before = self.outputs[max(begin - 1, 0) : end - 1, :, :size]
+        size, inputs, to_outputs = self.size, *(pick(x[begin:end], 1, rows) for x in (self.inputs, self.to_outputs))
+        before = pick(self.outputs[max(begin - 1, 0) : end - 1, :, :size], 1, rows)
         if not begin:
-            before = torch.cat([self.first.unsqueeze(0), before])
+            before = torch.cat([pick(self.first, 0, rows).unsqueeze(0), before])
+        cell, to_hidden, to_cell = (pick(each, 0, rows) for each in (cell, *carried))
+        chosen = [choice and choice.of(rows) for choice in self.chosen[begin:end]]
         gates = functional.linear(inputs, self.weight_ih, sum(self.biases)) + functional.linear(before, self.weight_hh)
         i, f, g, o = gates.unflatten(2, (4, size)).unbind(2)
         i, f, g, o = i.sigmoid(), f.sigmoid(), tanh(g), o.sigmoid()
@@ -82,24 +90,23 @@ class Walk:
         # What the input of each gate changes: those of i, f and g change c, that of o changes ĥ.
         to_gates = torch.stack([g * i * (1 - i), past * f * (1 - f), i * (1 - g * g), squashed * o * (1 - o)], 2)
         provisional, row = o * squashed, 0
-        to_hidden, to_cell = carried
         for t in reversed(range(end - begin)):
-            to_hidden = to_hidden + self.to_outputs[begin + t, :, :size]
+            to_hidden = to_hidden + to_outputs[t, :, :size]
             own = 0
             for made in range(*self.made(begin + t, begin + t + 1).indices(len(self.bank.states))):  # (R4)
-                to_memory = self.scorer.to_memory(self.credit.entries[made], self.bank.entries[made])
-                to_memory += self.credit.states[made]
+                states, entries = (pick(each[made], 0, rows) for each in self.credit)
+                to_memory = self.scorer.to_memory(entries, pick(self.bank.entries[made], 0, rows)) + states
                 if self.rule.mental_updates:
                     to_hidden = to_hidden + to_memory
                 else:  # it goes to the weights and the input of this step, and stops there
                     own = to_gates[t] * torch.stack([to_memory * through[t]] * 3 + [to_memory], 1)
             to_provisional = to_hidden
-            if self.chosen[begin + t] is not None:
+            if chosen[t] is not None:
                 if row == 0:
-                    reading = self.reading(begin, t, provisional)
+                    reading = self.reading(chosen, t, provisional)
                     row = len(reading.weights)
                 row -= 1
-                to_summary = to_hidden + self.to_outputs[begin + t, :, size:]
+                to_summary = to_hidden + to_outputs[t, :, size:]
                 to_provisional = to_provisional + self.pay(reading, row, to_summary)
                 if row == 0:
                     self.scorer.collect(*(part.flatten(0, 1) for part in reading[-4:]))
@@ -111,17 +118,20 @@ class Walk:
             to_gates[t] += own
         to_gates = to_gates.flatten(2)
         if self.to_inputs is not None:
-            self.to_inputs[begin:end] = to_gates @ self.weight_ih
+            everyone = slice(None) if rows is None else rows
+            self.to_inputs[begin:end, everyone] = to_gates @ self.weight_ih
         seen = torch.cat([inputs, before, before.new_ones(*before.shape[:2], 1)], 2)
         self.to_lstm.addmm_(seen.flatten(0, 1).T, to_gates.flatten(0, 1))
-        return to_hidden, to_cell
+        if rows is None:
+            return to_hidden, to_cell
+        return tuple(torch.zeros_like(carried[0]).index_copy_(0, rows, each) for each in (to_hidden, to_cell))
 
-    def reading(self, begin, last, provisional):
-        """What step begin + last has read, and with it the steps of the window before it that read as many memories."""
-        shape, first = self.chosen[begin + last].scores.shape, last
-        while first and last - first < TOGETHER - 1 and alike(self.chosen[begin + first - 1], shape):
+    def reading(self, chosen, last, provisional):
+        """What step `last` of a window has read, and with it the steps before it that read as many memories."""
+        shape, first = chosen[last].scores.shape, last
+        while first and last - first < TOGETHER - 1 and alike(chosen[first - 1], shape):
             first -= 1
-        steps = self.chosen[begin + first : begin + last + 1]
+        steps = chosen[first : last + 1]
         choice = Choice(*(torch.cat([step[part] for step in steps]) for part in (0, 1)), steps[0].threshold)
         provisional = provisional[first : last + 1]
         weights = choice.weights()
