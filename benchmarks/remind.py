@@ -1,6 +1,6 @@
 """What Sparse Attentive Backtracking costs beside a plain LSTM: python benchmarks/remind.py [RESULT.json]
 
-One training step (forward and backward) of each layer on random inputs, each measurement in a process of its own, one
+One training step (forward and backward) of each layer on random inputs, with a loss at every step or at the last, each measurement in a process of its own, one
 thread: the least time of a few steps, and the memory that the steps added to the process at its peak. What counts are
 ratios within one run.
 """
@@ -62,6 +62,10 @@ CASES = [  # layer, what it does, time steps, batch, repetitions
     ("LSTM loop", "training", 300, 64, 6),
     ("SAB, replay", "training", 300, 64, 6),
     ("SAB, graph", "training", 300, 64, 2),
+    ("LSTM loop", "training, loss at the end", 300, 64, 6),
+    ("SAB, replay", "training, loss at the end", 300, 64, 6),
+    ("LSTM loop", "training, loss at the end", 2000, 64, 1),
+    ("SAB, replay", "training, loss at the end", 2000, 64, 1),
     ("LSTM + self-attention", "training", 300, 64, 1),
     ("LSTM + self-attention", "training", 600, 64, 1),
     ("SAB, replay", "training", 2000, 64, 1),
@@ -84,10 +88,10 @@ def measure(name: str, work: str, steps: int, batch: int, repetitions: int) -> d
     def step(length: int) -> float:
         inputs = torch.randn(length, batch, INPUT)
         begun = time.perf_counter()
-        with torch.set_grad_enabled(work == "training"):
-            loss = layer(inputs).square().mean()
-        if work == "training":
-            loss.backward()
+        with torch.set_grad_enabled(work != "evaluation"):
+            outputs = layer(inputs)
+        if work != "evaluation":
+            (outputs[-1] if work.endswith("at the end") else outputs).square().mean().backward()
         return time.perf_counter() - begun
 
     step(20)  # what is loaded once is not the step's
@@ -104,7 +108,7 @@ def main(result: Path) -> None:
         printed = subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout
         rows.append(dict(zip(("layer", "work", "steps", "batch"), case, strict=False)) | json.loads(printed))
         print(
-            "{layer:24} {work:11} T = {steps:<6} batch {batch:<3} {seconds:8.3f} s {megabytes:8.0f} MB".format(
+            "{layer:24} {work:26} T = {steps:<6} batch {batch:<3} {seconds:8.3f} s {megabytes:8.0f} MB".format(
                 **rows[-1]
             ),
             flush=True,

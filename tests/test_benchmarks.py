@@ -17,7 +17,7 @@ SCRIPT = ROOT / "benchmarks" / "remind.py"
 
 
 @pytest.mark.parametrize("layer", ["LSTM loop", "SAB, replay", "SAB, graph", "LSTM + self-attention"])
-@pytest.mark.parametrize("work", ["training", "evaluation"])
+@pytest.mark.parametrize("work", ["training", "training, loss at the end", "evaluation"])
 def test_a_measurement_gives_seconds_and_megabytes(layer, work):
     case = json.dumps([layer, work, 30, 4, 1])
     printed = subprocess.run(
