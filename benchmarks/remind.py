@@ -1,8 +1,8 @@
 """What Sparse Attentive Backtracking costs beside a plain LSTM: python benchmarks/remind.py [RESULT.json]
 
-One training step (forward and backward) of each layer on random inputs, with a loss at every step or at the last, each measurement in a process of its own, one
-thread: the least time of a few steps, and the memory that the steps added to the process at its peak. What counts are
-ratios within one run.
+One training step (forward and backward) of each layer on random inputs, with a loss at every step or at the last. Each
+measurement has a process of its own and one thread: the least time of a few steps, and the memory that the steps added
+to the process at its peak. What counts are ratios within one run.
 """
 
 import json
