@@ -19,7 +19,6 @@ from torch import nn
 from companion import runs
 from companion.baselines import SelfAttentiveLSTM
 from companion.mechanisms import SparseAttentiveBacktracking
-from companion.training import write_whole
 
 INPUT, HIDDEN = 10, 128
 SETTING = {"top_k": 5, "truncation": 5, "memory_every": 2}
@@ -115,8 +114,7 @@ def main(result: Path) -> None:
         )
     torch.set_num_threads(1)
     setting = {"input_size": INPUT, "hidden_size": HIDDEN, **SETTING}
-    record = {"setting": setting, "rows": rows, "environment": runs.environment("cpu"), "commit": runs.commit()}
-    write_whole(result, lambda path: path.write_text(json.dumps(record, indent=1) + "\n"))
+    runs.save_benchmark(result, setting, rows)
 
 
 if __name__ == "__main__":

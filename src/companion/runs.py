@@ -21,10 +21,12 @@ __all__ = [
     "RecordError",
     "against_paper",
     "benchmark",
+    "experiments",
     "load",
     "load_all",
     "names",
     "results_folder",
+    "save_benchmark",
     "settings",
     "summary",
     "table",
@@ -255,6 +257,17 @@ def said(number: pd.Series) -> str:
     """What the paper says, where it says it, or that this could not be verified."""
     stated = f"{number.value:.4f}" if pd.notna(number.value) else number.text
     return f"{stated} ({number.setting}, {number.source})" if pd.notna(stated) else f"not verified ({number.setting})"
+
+
+def experiments() -> list[str]:
+    """All experiments that have records, as "part/notebook"."""
+    return sorted({"/".join(path.parts[-3:-1]) for path in results_folder().glob("*/*/*.json")})
+
+
+def save_benchmark(path: Path, setting: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    """Write what was measured, with the machine and the commit; `benchmark` reads it."""
+    record = {"setting": setting, "rows": rows, "environment": environment("cpu"), "commit": commit()}
+    write_whole(path, lambda scratch: scratch.write_text(json.dumps(record, indent=1) + "\n"))
 
 
 def benchmark(name: str) -> pd.DataFrame:
