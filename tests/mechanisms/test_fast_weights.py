@@ -14,8 +14,13 @@ from companion.mechanisms import FastWeights, fast_memory_read
 INPUT, HIDDEN, TIME, BATCH = 3, 5, 8, 3
 WRITES, FORMS = ("paper", "preliminary", "stale"), ("matrix", "attention")
 OPTIONS = [
-    dict(write=write, inner_steps=inner_steps, normalise_preliminary=normalise)
-    for write, inner_steps, normalise in product(WRITES, (1, 2, 3), (False, True))
+    dict(write=write, inner_steps=inner_steps, normalised=normalised)
+    for write, inner_steps, normalised in product(WRITES, (1, 2, 3), ("loop", "everywhere"))
+]
+OPTIONS += [
+    dict(normalised="none", inner_steps=2),
+    dict(through_memory=False),
+    dict(through_memory=False, write="stale"),
 ]
 
 
@@ -24,12 +29,16 @@ def name(options):
 
 
 def make(form="auto", **options):
-    """All weights random, so that the gain, the bias and the direction of every product matter."""
+    """All weights random, so that the gain, the bias and the direction of every product matter.
+
+    They are small where nothing normalises: the states grow without bound otherwise.
+    """
+    smaller = 10 if options.get("normalised") == "none" else 2
     layer = FastWeights(INPUT, HIDDEN, form=form, **options).double()
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in layer.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / 2)
+            parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / smaller)
         layer.norm.weight.add_(1.0)
     return layer
 
@@ -39,9 +48,10 @@ def normalised(layer, v):
     return layer.norm.weight * centred / ((centred * centred).sum() / len(v) + 1e-5).sqrt() + layer.norm.bias
 
 
-def one_example(layer, sequence, memory_gradient=True):
+def one_example(layer, sequence):
     """(F1), (F2) and (F5) for one example, with A as a matrix."""
     w, c, relu = layer.recurrent.weight, layer.input.weight, torch.relu
+    in_loop = normalised if layer.normalised != "none" else lambda _, v: v
     h, a, outputs = sequence.new_zeros(HIDDEN), sequence.new_zeros(HIDDEN, HIDDEN), []
 
     def written(a, v):
@@ -49,12 +59,12 @@ def one_example(layer, sequence, memory_gradient=True):
 
     for x in sequence:
         boundary = w @ h + c @ x
-        start = relu(normalised(layer, boundary) if layer.normalise_preliminary else boundary)
+        start = relu(normalised(layer, boundary) if layer.normalised == "everywhere" else boundary)
         read_from = written(a, start) if layer.write == "preliminary" else a
-        read_from = read_from if memory_gradient else read_from.detach()
+        read_from = read_from if layer.through_memory else read_from.detach()
         settled = start
         for _ in range(layer.inner_steps):
-            settled = relu(normalised(layer, boundary + read_from @ settled))
+            settled = relu(in_loop(layer, boundary + read_from @ settled))
         a = written(a, {"paper": settled, "preliminary": start, "stale": h}[layer.write])
         h = settled
         outputs.append(h)
@@ -62,7 +72,7 @@ def one_example(layer, sequence, memory_gradient=True):
 
 
 def gradients(layer, inputs, outputs, payoff):
-    return torch.autograd.grad((outputs * payoff).sum(), [inputs, *layer.parameters()])
+    return torch.autograd.grad((outputs * payoff).sum(), [inputs, *layer.parameters()], materialize_grads=True)
 
 
 def same(left, right):
@@ -122,12 +132,21 @@ def test_the_gradient_through_the_memory_is_that_of_finite_differences(write, fo
 
 @pytest.mark.parametrize("form", FORMS)
 def test_the_gradient_is_not_cut_at_the_memory(form, float64):
-    layer, inputs, payoff = make(form), float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, HIDDEN)
-    whole = gradients(layer, inputs, layer(inputs).outputs, payoff)
-    stopped = torch.stack([one_example(layer, inputs[:, b], memory_gradient=False) for b in range(BATCH)], dim=1)
-    torch.testing.assert_close(stopped, layer(inputs).outputs, rtol=1e-10, atol=1e-10)
-    for mine, without in zip(whole, gradients(layer, inputs, stopped, payoff), strict=True):
-        assert (mine - without).abs().max() > 1e-3
+    inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, HIDDEN)
+    outputs = [(layer, layer(inputs).outputs) for layer in (make(form), make(form, through_memory=False))]
+    torch.testing.assert_close(outputs[0][1], outputs[1][1], rtol=0, atol=0)
+    whole, without = (gradients(layer, inputs, spoken, payoff) for layer, spoken in outputs)
+    for mine, other in zip(whole, without, strict=True):
+        assert (mine - other).abs().max() > 1e-3
+
+
+def test_normalised_over_the_batch_an_example_depends_on_the_others(float64):
+    layer, inputs = make(normalised="batch"), float64(1, 4, INPUT)
+    summed = inputs[0] @ layer.input.weight.T
+    centred = summed - summed.mean(0)
+    expected = torch.relu(centred / (centred.square().mean(0) + 1e-5).sqrt() * layer.norm.weight + layer.norm.bias)
+    torch.testing.assert_close(layer(inputs).outputs[0], expected, rtol=1e-10, atol=1e-10)
+    assert (layer(inputs[:, :3]).outputs - layer(inputs).outputs[:, :3]).abs().max() > 1e-3
 
 
 def test_the_newest_state_is_read_at_full_strength_and_the_oldest_faded():
@@ -198,7 +217,15 @@ def test_the_recurrent_weights_start_at_a_multiple_of_the_identity():
 
 
 @pytest.mark.parametrize(
-    "options", [{"form": "both"}, {"write": "never"}, {"decay": 1.1}, {"decay": -0.1}, {"inner_steps": 0}]
+    "options",
+    [
+        {"form": "both"},
+        {"write": "never"},
+        {"normalised": "twice"},
+        {"decay": 1.1},
+        {"decay": -0.1},
+        {"inner_steps": 0},
+    ],
 )
 def test_bad_options_are_refused_in_one_sentence(options):
     with pytest.raises(ValueError, match=rf"^{next(iter(options))} is .*; it must [^.]*\.$"):

@@ -1,8 +1,9 @@
 """What the papers compare with: layers that are called like the mechanisms."""
 
+from companion.baselines.associative_lstm import AssociativeLSTM
 from companion.baselines.fixed_repeats import FixedRepeats
 from companion.baselines.lstm import LSTM, SelfAttentiveLSTM
 from companion.baselines.rectified import IRNN, LayerNormRNN
 from companion.baselines.transformer import Transformer
 
-__all__ = ["IRNN", "LSTM", "FixedRepeats", "LayerNormRNN", "SelfAttentiveLSTM", "Transformer"]
+__all__ = ["IRNN", "LSTM", "AssociativeLSTM", "FixedRepeats", "LayerNormRNN", "SelfAttentiveLSTM", "Transformer"]

@@ -28,6 +28,7 @@ from companion.answer import Answer
 
 FORMS = ("auto", "matrix", "attention")
 WRITES = ("paper", "preliminary", "stale")
+NORMALISED = ("loop", "everywhere", "batch", "none")
 
 
 def fast_memory_read(
@@ -107,14 +108,17 @@ class FastWeights(nn.Module):
         form: "matrix" keeps A, "attention" keeps the states, "auto" takes the one with fewer multiplications.
         write: what is stored when. "paper" stores h(t) before it is read at step t+1, as in (F1). "preliminary" stores
             h₀ instead, "stale" reads a memory that lacks the newest state; both are found in public code.
-        normalise_preliminary: whether LN is applied in (F2) too; the paper's formula has none.
+        normalised: where LN is applied. "loop" is the paper's (F5), "everywhere" is (F2) too, "none" leaves it out.
+            "batch" takes mean and variance of each unit over the batch, as much public code does; an example's outputs
+            then depend on the others.
+        through_memory: whether gradients flow through A to what was stored, as in the paper.
         recurrent_init: the c of W = c·I at the start; the paper takes 0.05.
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs are
     h(t), (time, batch, R).
 
     Raises:
-        ValueError: an unknown form or write order, a decay outside [0, 1], or fewer than one inner step.
+        ValueError: an unknown form, write order or normalisation, a decay outside [0, 1], or fewer than one inner step.
 
     Source: Ba et al. 2016, sections 3 and A.1.
     """
@@ -128,21 +132,25 @@ class FastWeights(nn.Module):
         inner_steps: int = 1,
         form: str = "auto",
         write: str = "paper",
-        normalise_preliminary: bool = False,
+        normalised: str = "loop",
+        through_memory: bool = True,
         recurrent_init: float = 0.05,
     ):
         super().__init__()
-        if form not in FORMS:
-            raise ValueError(f"form is {form!r}; it must be one of {', '.join(FORMS)}.")
-        if write not in WRITES:
-            raise ValueError(f"write is {write!r}; it must be one of {', '.join(WRITES)}.")
+        for name, value, known in (
+            ("form", form, FORMS),
+            ("write", write, WRITES),
+            ("normalised", normalised, NORMALISED),
+        ):
+            if value not in known:
+                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}.")
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is {decay}; it must lie between 0 and 1.")
         if inner_steps < 1:
             raise ValueError(f"inner_steps is {inner_steps}; it must be at least 1.")
         self.hidden_size = self.output_size = hidden_size
         self.decay, self.rate, self.inner_steps = decay, rate, inner_steps
-        self.form, self.write, self.normalise_preliminary = form, write, normalise_preliminary
+        self.form, self.write, self.normalised, self.through_memory = form, write, normalised, through_memory
         self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)  # W
         self.input = nn.Linear(input_size, hidden_size, bias=False)  # C; LN's bias makes one here superfluous
         self.norm = nn.LayerNorm(hidden_size)
@@ -155,6 +163,18 @@ class FastWeights(nn.Module):
             return self.form
         return "attention" if self.inner_steps * steps <= (self.inner_steps + 1) * self.hidden_size else "matrix"
 
+    def stored(self, hidden: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+        """What is written, with or without a way back for its gradient."""
+        return hidden if self.through_memory else hidden.detach()
+
+    def normalise(self, summed: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+        """LN of (F5), or what the option `normalised` puts in its place."""
+        if self.normalised == "none":
+            return summed
+        if self.normalised == "batch":
+            return functional.batch_norm(summed, None, None, self.norm.weight, self.norm.bias, training=True)
+        return self.norm(summed)
+
     def forward(self, inputs: Float[Tensor, "time batch features"], state: FastWeightsState | None = None) -> Answer:
         steps, batch, _ = inputs.shape
         if state is None:
@@ -164,13 +184,13 @@ class FastWeights(nn.Module):
         outputs = []
         for drive in self.input(inputs):  # C x(t), computed for all steps at once
             boundary = self.recurrent(hidden) + drive
-            settled = functional.relu(self.norm(boundary) if self.normalise_preliminary else boundary)  # (F2)
+            settled = functional.relu(self.normalise(boundary) if self.normalised == "everywhere" else boundary)  # (F2)
             if self.write == "preliminary":
-                memory = memory.write(settled)
+                memory = memory.write(self.stored(settled))
             for _ in range(self.inner_steps):  # (F5)
-                settled = functional.relu(self.norm(boundary + memory.read(settled)))
+                settled = functional.relu(self.normalise(boundary + memory.read(settled)))
             if self.write != "preliminary":
-                memory = memory.write(settled if self.write == "paper" else hidden)
+                memory = memory.write(self.stored(settled if self.write == "paper" else hidden))
             hidden = settled
             outputs.append(hidden)
         return Answer(torch.stack(outputs), FastWeightsState(hidden, memory), inputs.new_zeros(batch), {})

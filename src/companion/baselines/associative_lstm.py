@@ -1,0 +1,101 @@
+"""Associative LSTM (Danihelka et al. 2016): an LSTM whose cell is a holographic memory.
+
+The cell is a vector of complex numbers. A value is stored by multiplying it with a complex key and adding the product
+to the cell; it is found again by multiplying the cell with the key that reads. Whatever else lies in the cell comes
+along as noise, and several copies of the cell, each with the keys' components in another order, average it out:
+
+    (A1)  f, i, o = σ(W_g x_t + U_g h_{t−1} + b_g)                   one number for each complex component
+    (A2)  u, r_in, r_out = bound(W x_t + U h_{t−1} + b)              a value and two keys, complex
+    (A3)  c_s(t) = f ∘ c_s(t−1) + (P_s r_in) ⊛ (i ∘ u)               for each copy s; ⊛: the complex product
+    (A4)  h_t = o ∘ bound( (1/S) Σ_s (P_s r_out) ⊛ c_s(t) )          S: the number of copies
+
+bound(z) divides each complex component by max(1, |z|). With several heads, each writes with a key of its own the same
+value and reads with a key of its own. The writes are averaged, the reads side by side are h_t.
+
+Sources: Danihelka, Wayne, Uria, Kalchbrenner and Graves 2016, as two public implementations have it, and for the heads
+a third one: whether the authors' heads share the value and the gates, we could not confirm. A vector of R numbers is
+R/2 complex components, its first half the real parts.
+"""
+
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor, nn
+
+from companion.answer import Answer
+
+
+def bound(z: Complex[Tensor, "*rest"]) -> Complex[Tensor, "*rest"]:
+    """z, with each component of a modulus above 1 brought back to 1."""
+    return z * z.abs().clamp(min=1).reciprocal()
+
+
+class AssociativeLSTMState(NamedTuple):
+    """What one call hands to the next: h, (batch, output_size), and the cells, complex (copies, batch, hidden / 2)."""
+
+    hidden: Tensor
+    cells: Tensor
+
+
+class AssociativeLSTM(nn.Module):
+    """An LSTM that stores and finds values by complex keys.
+
+    Args:
+        input_size, hidden_size: width of the input, and R, the real numbers in a cell, an even number.
+        copies: of the cell, each with the keys' components in its own fixed random order.
+        heads: that write and read.
+        forget_bias: added to the forget gate's bias at the start.
+
+    Call it with inputs (time, batch, input_size) and optionally the state of an earlier call; its outputs are
+    (time, batch, heads · hidden_size).
+
+    Raises:
+        ValueError: the hidden size is odd, or a count is below one.
+
+    Source: Danihelka et al. 2016; Ba et al. 2016 compare with 4 copies and 3 heads.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, copies: int = 4, heads: int = 3, forget_bias: float = 1.0):
+        super().__init__()
+        if hidden_size % 2 or hidden_size < 2:
+            raise ValueError(f"hidden_size is {hidden_size}; it must be an even number, 2 or more.")
+        for name, value in (("copies", copies), ("heads", heads)):
+            if value < 1:
+                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        self.hidden_size, self.output_size = hidden_size, heads * hidden_size
+        self.copies, self.heads = copies, heads
+        half = hidden_size // 2
+        self.sizes = [3 * half, hidden_size, heads * hidden_size, heads * hidden_size]  # gates, u, r_in, r_out
+        self.input = nn.Linear(input_size, sum(self.sizes))
+        self.recurrent = nn.Linear(self.output_size, sum(self.sizes), bias=False)
+        with torch.no_grad():
+            self.input.bias[:half] += forget_bias
+        self.register_buffer("orders", torch.stack([torch.randperm(half) for _ in range(copies)]))  # P_s
+
+    def complex(self, numbers: Float[Tensor, "batch width"], heads: int = 1) -> Complex[Tensor, "heads batch half"]:
+        """Real halves and imaginary halves, head by head, made one complex tensor."""
+        real, imaginary = numbers.unflatten(1, (heads, 2, -1)).transpose(0, 1).unbind(2)
+        return torch.complex(real, imaginary)
+
+    def forward(
+        self, inputs: Float[Tensor, "time batch features"], state: AssociativeLSTMState | None = None
+    ) -> Answer:
+        batch, half = inputs.shape[1], self.hidden_size // 2
+        if state is None:
+            cells = torch.zeros(self.copies, batch, half, dtype=inputs.dtype.to_complex(), device=inputs.device)
+            state = AssociativeLSTMState(inputs.new_zeros(batch, self.output_size), cells)
+        hidden, cells = state
+        outputs = []
+        for drive in self.input(inputs):
+            gates, value, *keys = (drive + self.recurrent(hidden)).split(self.sizes, dim=1)
+            forget, take, give = gates.sigmoid().chunk(3, dim=1)  # (A1)
+            value = bound(self.complex(value))  # (A2)
+            key_in, key_out = (bound(self.complex(key, self.heads))[..., self.orders] for key in keys)
+            # The keys are (heads, batch, copies, half) now; the cells come first.
+            written = key_in.mean(0).transpose(0, 1) * (take * value)
+            cells = forget * cells + written  # (A3)
+            read = bound((key_out.transpose(1, 2) * cells).mean(1)) * give  # (A4)
+            hidden = torch.view_as_real(read).movedim(0, 1).transpose(2, 3).flatten(1)
+            outputs.append(hidden)
+        return Answer(torch.stack(outputs), AssociativeLSTMState(hidden, cells), inputs.new_zeros(batch), {})
