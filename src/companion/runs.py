@@ -250,7 +250,7 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
             recorded.append({"profile": "paper", "ours": price, "runs": "", "updates": ""})
         for row in recorded or [{"profile": "", "ours": "not run", "runs": "", "updates": ""}]:
             rows.append({"model": model, **row, "the paper": "; ".join(paper) or "no such row"})
-    return pd.DataFrame(rows)
+    return pd.DataFrame(rows, columns=["model", "profile", "ours", "runs", "updates", "the paper"])
 
 
 def said(number: pd.Series) -> str:

@@ -1,4 +1,4 @@
-"""Equations A1 to A4 against loops over examples, copies and components, with Python's own complex numbers."""
+"""Equations H1 to H4 against loops over examples, copies and components, with Python's own complex numbers."""
 
 import cmath
 

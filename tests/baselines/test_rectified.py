@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.baselines import IRNN, LayerNormRNN
+from companion.baselines import IRNN, LayerNormRNN, SettlingRNN
 
 INPUT, HIDDEN, TIME, BATCH = 2, 4, 6, 3
 
@@ -44,3 +44,37 @@ def test_two_calls_on_two_parts_equal_one_call(make, float64):
     whole, first = layer(inputs).outputs, layer(inputs[:2])
     parts = torch.cat([first.outputs, layer(inputs[2:], first.state).outputs])
     torch.testing.assert_close(parts, whole, rtol=0, atol=1e-13)
+
+
+@pytest.mark.parametrize("inner_steps", [1, 3])
+def test_the_settling_rnn_is_its_recursion(inner_steps, float64):
+    layer, inputs = SettlingRNN(INPUT, HIDDEN, inner_steps).double(), float64(TIME, BATCH, INPUT)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.normal_()
+    w, c, v = layer.recurrent.weight, layer.input.weight, layer.settling
+    h, expected = inputs.new_zeros(BATCH, HIDDEN), []
+    for x in inputs:
+        boundary = h @ w.T + x @ c.T
+        h = torch.relu(boundary)
+        for _ in range(inner_steps):
+            h = torch.relu(
+                torch.nn.functional.layer_norm(boundary + h @ v.T, (HIDDEN,), layer.norm.weight, layer.norm.bias)
+            )
+        expected.append(h)
+    torch.testing.assert_close(layer(inputs).outputs, torch.stack(expected), rtol=1e-12, atol=1e-12)
+    first = layer(inputs[:2])
+    parts = torch.cat([first.outputs, layer(inputs[2:], first.state).outputs])
+    torch.testing.assert_close(parts, torch.stack(expected), rtol=1e-12, atol=1e-12)
+
+
+def test_the_settling_rnn_starts_as_a_layer_normalised_rnn_and_learns_its_matrix(float64):
+    layer, control, inputs = (
+        SettlingRNN(INPUT, HIDDEN),
+        LayerNormRNN(INPUT, HIDDEN),
+        float64(TIME, BATCH, INPUT).float(),
+    )
+    control.load_state_dict(layer.state_dict(), strict=False)
+    torch.testing.assert_close(layer(inputs).outputs, control(inputs).outputs)
+    layer(inputs).outputs.square().sum().backward()
+    assert layer.settling.grad.abs().max() > 0

@@ -3,7 +3,16 @@
 from companion.baselines.associative_lstm import AssociativeLSTM
 from companion.baselines.fixed_repeats import FixedRepeats
 from companion.baselines.lstm import LSTM, SelfAttentiveLSTM
-from companion.baselines.rectified import IRNN, LayerNormRNN
+from companion.baselines.rectified import IRNN, LayerNormRNN, SettlingRNN
 from companion.baselines.transformer import Transformer
 
-__all__ = ["IRNN", "LSTM", "AssociativeLSTM", "FixedRepeats", "LayerNormRNN", "SelfAttentiveLSTM", "Transformer"]
+__all__ = [
+    "IRNN",
+    "LSTM",
+    "AssociativeLSTM",
+    "FixedRepeats",
+    "LayerNormRNN",
+    "SelfAttentiveLSTM",
+    "SettlingRNN",
+    "Transformer",
+]

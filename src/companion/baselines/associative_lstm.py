@@ -4,10 +4,10 @@ The cell is a vector of complex numbers. A value is stored by multiplying it wit
 to the cell; it is found again by multiplying the cell with the key that reads. Whatever else lies in the cell comes
 along as noise, and several copies of the cell, each with the keys' components in another order, average it out:
 
-    (A1)  f, i, o = σ(W_g x_t + U_g h_{t−1} + b_g)                   one number for each complex component
-    (A2)  u, r_in, r_out = bound(W x_t + U h_{t−1} + b)              a value and two keys, complex
-    (A3)  c_s(t) = f ∘ c_s(t−1) + (P_s r_in) ⊛ (i ∘ u)               for each copy s; ⊛: the complex product
-    (A4)  h_t = o ∘ bound( (1/S) Σ_s (P_s r_out) ⊛ c_s(t) )          S: the number of copies
+    (H1)  f, i, o = σ(W_g x_t + U_g h_{t−1} + b_g)                   one number for each complex component
+    (H2)  u, r_in, r_out = bound(W x_t + U h_{t−1} + b)              a value and two keys, complex
+    (H3)  c_s(t) = f ∘ c_s(t−1) + (P_s r_in) ⊛ (i ∘ u)               for each copy s; ⊛: the complex product
+    (H4)  h_t = o ∘ bound( (1/S) Σ_s (P_s r_out) ⊛ c_s(t) )          S: the number of copies
 
 bound(z) divides each complex component by max(1, |z|). With several heads, each writes with a key of its own the same
 value and reads with a key of its own. The writes are averaged, the reads side by side are h_t.
@@ -89,13 +89,13 @@ class AssociativeLSTM(nn.Module):
         outputs = []
         for drive in self.input(inputs):
             gates, value, *keys = (drive + self.recurrent(hidden)).split(self.sizes, dim=1)
-            forget, take, give = gates.sigmoid().chunk(3, dim=1)  # (A1)
-            value = bound(self.complex(value))  # (A2)
+            forget, take, give = gates.sigmoid().chunk(3, dim=1)  # (H1)
+            value = bound(self.complex(value))  # (H2)
             key_in, key_out = (bound(self.complex(key, self.heads))[..., self.orders] for key in keys)
             # The keys are (heads, batch, copies, half) now; the cells come first.
             written = key_in.mean(0).transpose(0, 1) * (take * value)
-            cells = forget * cells + written  # (A3)
-            read = bound((key_out.transpose(1, 2) * cells).mean(1)) * give  # (A4)
+            cells = forget * cells + written  # (H3)
+            read = bound((key_out.transpose(1, 2) * cells).mean(1)) * give  # (H4)
             hidden = torch.view_as_real(read).movedim(0, 1).transpose(2, 3).flatten(1)
             outputs.append(hidden)
         return Answer(torch.stack(outputs), AssociativeLSTMState(hidden, cells), inputs.new_zeros(batch), {})

@@ -1,11 +1,13 @@
 """Rectified recurrent networks: what the fast weights are when there is no fast memory."""
 
+from typing import NamedTuple
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.answer import Answer
-from companion.mechanisms.fast_weights import FastWeights
+from companion.mechanisms.fast_weights import FastWeights, FastWeightsState
 
 
 class IRNN(nn.Module):
@@ -48,3 +50,36 @@ class LayerNormRNN(FastWeights):
 
     def __init__(self, input_size: int, hidden_size: int, recurrent_init: float = 0.5):
         super().__init__(input_size, hidden_size, rate=0.0, form="attention", recurrent_init=recurrent_init)
+
+
+class SlowMatrix(NamedTuple):
+    """A learned matrix V where the fast weights have A: read alike, never written."""
+
+    matrix: Tensor
+
+    def write(self, hidden: Float[Tensor, "batch hidden"]) -> "SlowMatrix":
+        return self
+
+    def read(self, query: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+        return query @ self.matrix.T
+
+
+class SettlingRNN(FastWeights):
+    """h₀ = ReLU(W h(t) + C x(t)), then S times h_{s+1} = ReLU(LN[W h(t) + C x(t) + V h_s]).
+
+    The control for depth: as many layers between two steps as the fast weights have, the same layer normalisation,
+    and a learned matrix V in the place of A. Ba et al. 2016 have no such control; critics of the paper asked for it.
+
+    Args:
+        input_size, hidden_size: widths of the input and of the state.
+        inner_steps: S.
+        recurrent_init: the c of W = c·I at the start. V starts at 0, as A does.
+    """
+
+    def __init__(self, input_size: int, hidden_size: int, inner_steps: int = 1, recurrent_init: float = 0.5):
+        super().__init__(input_size, hidden_size, inner_steps=inner_steps, recurrent_init=recurrent_init)
+        self.settling = nn.Parameter(torch.zeros(hidden_size, hidden_size))  # V
+
+    def forward(self, inputs: Float[Tensor, "time batch features"], state: FastWeightsState | None = None) -> Answer:
+        hidden = inputs.new_zeros(inputs.shape[1], self.hidden_size) if state is None else state.hidden
+        return super().forward(inputs, FastWeightsState(hidden, SlowMatrix(self.settling)))
