@@ -25,6 +25,7 @@ __all__ = [
     "load",
     "load_all",
     "names",
+    "paper_curves",
     "results_folder",
     "save_benchmark",
     "settings",
@@ -218,6 +219,17 @@ def paper_numbers(experiment: str) -> pd.DataFrame:
     rows = tomllib.loads((results_folder() / "papers.toml").read_text())["number"]
     columns = ["setting", "model", "metric", "value", "text", "source", "seen", "scale"]
     return pd.DataFrame([row for row in rows if row["experiment"] == experiment]).reindex(columns=columns)
+
+
+def paper_curves(experiment: str) -> pd.DataFrame:
+    """The curves of an experiment's figures in the paper, from papers.toml, a row a point.
+
+    Columns: model, metric, x (in the unit of `x_name`), x_name, value, source, seen.
+    """
+    curves = tomllib.loads((results_folder() / "papers.toml").read_text())["curve"]
+    columns = ["model", "metric", "x", "x_name", "value", "source", "seen"]
+    rows = pd.DataFrame([curve for curve in curves if curve["experiment"] == experiment]).reindex(columns=columns)
+    return rows.explode(["x", "value"], ignore_index=True).astype({"x": float, "value": float})
 
 
 def against_paper(experiment: str, metric: str) -> pd.DataFrame:
