@@ -52,6 +52,7 @@ def test_the_layers_states_are_a_fixed_point_of_the_parallel_form_and_need_a_swe
     """All reads at once from the right states give the right states; from a guess, one more step with each sweep."""
     layer, inputs = FastWeights(3, HIDDEN, DECAY, RATE).double(), float64(TIME, BATCH, 3)
     with torch.no_grad():
+        layer.recurrent.weight.normal_()
         exact = layer(inputs).outputs
 
         def sweep(states):
@@ -65,4 +66,4 @@ def test_the_layers_states_are_a_fixed_point_of_the_parallel_form_and_need_a_swe
             guess = sweep(guess)
             torch.testing.assert_close(guess[:sweeps], exact[:sweeps], rtol=1e-12, atol=1e-12)
             if sweeps < 4:
-                assert (guess[sweeps] - exact[sweeps]).abs().max() > 1e-3
+                assert (guess[sweeps] - exact[sweeps]).abs().max() > 1e-6
