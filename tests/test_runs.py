@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from companion import runs
+from companion import records, runs
 from companion.baselines import FixedRepeats
 from companion.experiment import Model, grid, train
 from companion.network import Network
-from companion.runs import RecordError
+from companion.records import RecordError
 from companion.settings import PROFILES
 from companion.tasks import Parity
 from companion.training import TrainingError
@@ -117,7 +117,7 @@ def test_a_finished_run_may_be_made_longer(tmp_path):
 
 
 def test_histories_are_thinned_to_two_hundred_looks():
-    thinned = runs.thin([{"step": step} for step in range(1, 1000)])
+    thinned = records.thin([{"step": step} for step in range(1, 1000)])
     assert len(thinned) <= 200
     assert thinned[-1] == {"step": 999}
 
@@ -127,8 +127,8 @@ def test_a_stale_record_is_noticed(saved, tmp_path, a_notebook):
     source += "batch_size: int = 8  # b\nclip: float = 1.0  # c\nevaluate_every: int = 5  # e"
     same = a_notebook(tmp_path / "same.ipynb", source)
     other = a_notebook(tmp_path / "other.ipynb", source.replace("20", "30"))
-    assert not runs.is_stale(saved, same, "smoke")
-    assert runs.is_stale(saved, other, "smoke")
+    assert not records.is_stale(saved, same, "smoke")
+    assert records.is_stale(saved, other, "smoke")
 
 
 def test_no_results_folder_gets_one_sentence(tmp_path, monkeypatch):
@@ -145,7 +145,7 @@ def test_every_committed_record_is_of_a_profile_of_its_notebook(path):
     assert record.name == "/".join(path.parts[-3:])
     assert record.profile in PROFILES
     notebook = ROOT / "notebooks" / f"{record.experiment}.ipynb"
-    assert not runs.is_stale(path, notebook, record.profile)
+    assert not records.is_stale(path, notebook, record.profile)
     assert len(record.history) <= 200
 
 
@@ -194,3 +194,18 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
     assert rows.loc["act-1", "ours"] == "not run"
     assert rows.loc["repeats-2", "ours"] == "not run: about 12 h on one core"
     assert rows.loc["repeats-3", "ours"] == "not run: within an hour"
+
+
+def test_the_updates_until_a_goal_are_those_of_the_first_look_that_reached_it():
+    def run(model, accuracies):
+        looks = [{"step": 10 * (place + 1), "accuracy": value} for place, value in enumerate(accuracies)]
+        return SimpleNamespace(model=model, profile="laptop", history=looks)
+
+    recorded = [run("fast", [0.2, 0.99, 0.5]), run("fast", [0.1, 0.1, 1.0]), run("slow", [0.2, 0.3, 0.4])]
+    recorded.append(run("late", [0.5, 0.6, 0.99]))
+    recorded.append(run("late", [0.5, 0.6, 0.7]))
+    texts = runs.updates_until(recorded, {"accuracy": 0.99})
+    assert texts["fast", "laptop"] == "25 (2 of 2)"
+    assert texts["late", "laptop"] == "30 (1 of 2)"
+    assert texts["slow", "laptop"] == "not reached"
+    assert runs.updates_until([], {"accuracy": 0.99}).empty

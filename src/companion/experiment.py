@@ -10,8 +10,7 @@ from typing import Any
 
 from torch import nn
 
-from companion import runs
-from companion.runs import Record
+from companion.records import Record, commit, environment, thin
 from companion.settings import SettingsError, essential
 from companion.tasks import Task
 from companion.training import Trainer, peak_memory_mb, search, write_whole
@@ -142,12 +141,12 @@ def train_one(experiment: str, name: str, model: Model, task: Task, settings: Si
         search=[candidate | {"loss": loss} for candidate, loss in zip(candidates, losses, strict=True)],
         chosen=candidates[chosen],
         metrics=best.test(),
-        history=runs.thin(best.history),
+        history=thin(best.history),
         steps=best.step,
         wall_seconds=round(sum(each.seconds for each in trainers), 1),
         peak_memory_mb=round(peak_memory_mb(settings.device), 1),
-        environment=runs.environment(settings.device),
-        commit=runs.commit(),
+        environment=environment(settings.device),
+        commit=commit(),
     )
     if settings.records:
         record.save(Path(settings.records))

@@ -5,7 +5,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from companion.runs import Record
+from companion.records import Record
 from companion.tasks import Task
 
 WIDE = (7.0, 3.6)

@@ -1,20 +1,16 @@
-"""A run's record: made by a training run, kept as one small JSON file, compared with the paper."""
+"""The recorded runs, as tables: of an experiment, beside the paper, and what `make bench` measured."""
 
-import hashlib
 import json
 import os
-import platform
-import subprocess
 import tomllib
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import torch
 
-from companion.settings import essential, profile_parameters, settings
-from companion.training import write_whole
+from companion.records import Record, RecordError, commit, environment, load
+from companion.settings import settings
+from companion.training import reached, write_whole
 
 __all__ = [
     "Record",
@@ -31,105 +27,8 @@ __all__ = [
     "settings",
     "summary",
     "table",
+    "updates_until",
 ]
-
-HISTORY_POINTS = 200
-
-
-class RecordError(ValueError):
-    """A record cannot be trusted; the message says why in one sentence."""
-
-
-@dataclass(frozen=True)
-class Record:
-    """One run: what was asked for, what came out, and on what.
-
-    Attributes:
-        experiment: "part/notebook", such as "remind/copying".
-        model, profile, seed: which run of it.
-        parameters: every parameter that decides the result.
-        search: the candidates that were tried, each with its validation `loss` after the search.
-        chosen: the candidate that went on.
-        metrics: final, on the test set; shares are fractions of one, losses are in nats.
-        history: the metrics on the validation set along the way, at most 200 looks.
-        steps: updates made. wall_seconds: time spent in them. peak_memory_mb: the process's most memory.
-        environment: python, torch, the device's name, threads.
-        commit: of the code that ran; ends in "+" if the code had changes.
-    """
-
-    experiment: str
-    model: str
-    profile: str
-    seed: int
-    parameters: dict[str, Any]
-    search: list[dict[str, Any]]
-    chosen: dict[str, Any]
-    metrics: dict[str, Any]
-    history: list[dict[str, Any]]
-    steps: int
-    wall_seconds: int | float
-    peak_memory_mb: int | float
-    environment: dict[str, Any]
-    commit: str
-
-    @property
-    def name(self) -> str:
-        """The record's path below the results folder."""
-        return f"{self.experiment}/{self.model}.{self.profile}.seed{self.seed}.json"
-
-    def save(self, folder: Path) -> Path:
-        """Write the record below `folder`, whole or not at all, with a seal by which an edit is noticed."""
-        body = asdict(self)
-        path = folder / self.name
-        text = json.dumps(body | {"seal": seal(body)}, indent=1) + "\n"
-        write_whole(path, lambda scratch: scratch.write_text(text))
-        return path
-
-
-def seal(body: dict[str, Any]) -> str:
-    """The SHA-256 of a record's content."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
-
-
-def thin(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """At most 200 looks, evenly taken, the last one among them."""
-    stride = -(-len(history) // HISTORY_POINTS)
-    return history[::-1][:: max(stride, 1)][::-1]
-
-
-def environment(device: str) -> dict[str, Any]:
-    """What a record says of the machine."""
-    cuda = torch.device(device).type == "cuda"
-    return {
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if cuda else processor(),
-        "threads": torch.get_num_threads(),
-    }
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
-
-
-def commit() -> str:
-    """The commit of the code that runs, with a "+" if src or notebooks have changes; "unknown" outside a checkout."""
-
-    def git(*words: str) -> str:
-        here = Path(__file__).parent
-        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
-
-    try:
-        root = git("rev-parse", "--show-toplevel")
-        changed = git("-C", root, "status", "--porcelain", "--untracked-files=no", "--", "src")
-        return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def results_folder() -> Path:
@@ -149,35 +48,11 @@ def results_folder() -> Path:
     )
 
 
-def load(path: Path) -> Record:
-    """Read a record and check its seal.
-
-    Raises:
-        RecordError: it is not a whole record, or it was changed after the run.
-    """
-    try:
-        body = json.loads(path.read_text())
-        stored = body.pop("seal")
-        record = Record(**body)
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
-        raise RecordError(f"{path.name} is not a whole record; delete it and run `make record`.") from None
-    if stored != seal(body):
-        raise RecordError(
-            f"{path.name} was changed after its run; only a training run writes a record, so run it again."
-        )
-    return record
-
-
 def load_all(experiment: str, profile: str | None = None) -> list[Record]:
     """All records of an experiment, or of one of its profiles, by model and seed."""
     paths = sorted((results_folder() / experiment).glob("*.json"))
     records = [load(path) for path in paths]
     return [record for record in records if profile in (None, record.profile)]
-
-
-def is_stale(path: Path, notebook: Path, profile: str) -> bool:
-    """Whether a record is of other parameters than those that its notebook's profile has now."""
-    return load(Path(path)).parameters != json.loads(json.dumps(essential(profile_parameters(Path(notebook), profile))))
 
 
 def table(records: list[Record]) -> pd.DataFrame:
@@ -208,6 +83,25 @@ def summary(records: list[Record], metric: str) -> pd.DataFrame:
     grouped = rows.assign(minutes=rows.seconds / 60).groupby(["model", "profile"], sort=False)
     numbers = grouped[metric].agg(runs="count", mean="mean", least="min", most="max")
     return numbers.join(grouped[["updates", "minutes"]].mean().round(1))
+
+
+def updates_until(records: list[Record], goal: dict[str, int | float]) -> pd.Series:
+    """The updates until a look at the validation set first reached a goal, such as {"accuracy": 0.99}.
+
+    For each model and profile a text: the mean over the runs that got there, and how many of all did.
+    """
+    rows = [
+        {
+            "model": record.model,
+            "profile": record.profile,
+            "step": next((look["step"] for look in record.history if reached(look, goal)), None),
+        }
+        for record in records
+    ]
+    steps = pd.DataFrame(rows, columns=["model", "profile", "step"]).groupby(["model", "profile"], sort=False).step
+    found = steps.agg(["mean", "count", "size"]).itertuples()
+    texts = {row.Index: f"{row.mean:,.0f} ({row.count} of {row.size})" if row.count else "not reached" for row in found}
+    return pd.Series(texts, dtype=str)
 
 
 def paper_numbers(experiment: str) -> pd.DataFrame:
