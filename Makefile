@@ -71,6 +71,7 @@ record: .venv/.installed
 
 bench: .venv/.installed
 	@$(BIN)/python benchmarks/remind.py
+	@$(BIN)/python benchmarks/attend.py
 	@$(BIN)/python benchmarks/paper_rows.py
 
 lint: .venv/.installed-dev

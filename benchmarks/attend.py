@@ -20,7 +20,7 @@ from torch.func import functional_call, stack_module_state
 from companion import runs
 from companion.mechanisms import FastWeights
 
-INPUT, BATCH, TURNS = 100, 128, 7
+INPUT, BATCH, TURNS = 100, 128, 4
 UNITS, STEPS = (20, 50, 100, 200), (11, 25, 50, 100)
 SEEDS = 8
 
