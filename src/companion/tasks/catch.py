@@ -97,7 +97,7 @@ class Game(NamedTuple):
 
 
 class Catch(Task):
-    """Learn to catch a ball that is seen in its first frames only, by advantage actor-critic.
+    """Learn to catch a ball that is seen in its first frames only, by synchronous advantage actor-critic.
 
     An example is an episode. `batch` and `held_out` give what chance decides of it: inputs (N − 1, batch, 1), a number
     for each action, uniform in [0, 1), and targets (2, batch), the columns in which ball and paddle start. `play` makes
@@ -128,7 +128,8 @@ class Catch(Task):
     Raises:
         ValueError: a screen that is too small, an M that does not fit it, or a discount or cost out of range.
 
-    Source: Ba et al. 2016, sections 4.4 and A.3; the loss is that of Mnih et al. 2016.
+    Source: Ba et al. 2016, sections 4.4 and A.3. The loss is that of Mnih et al. 2016, whose A3C the paper trains by:
+    many agents, each on its own, update shared weights. Here all episodes of a batch make one update.
     """
 
     answers_at_end = False
