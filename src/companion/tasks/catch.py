@@ -106,7 +106,7 @@ class Catch(Task):
 
     A prediction is π, as three logits, and V, the expected return. An action is drawn from π; the number of the
     example decides which, so the same network plays the same example alike. The loss of an episode is the mean over its
-    steps of
+    steps of::
 
         −log π(a_t) (G_t − V_t) + value_cost · (G_t − V_t)² − entropy_cost · H(π),      G_t = Σ_{k≥t} γ^{k−t} r_{k+1}
 
