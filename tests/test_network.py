@@ -8,7 +8,7 @@ from companion.answer import Answer
 from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, SelfAttentiveLSTM, Transformer
 from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttentiveBacktracking
 from companion.network import Network
-from companion.tasks import Adding, AssociativeRetrieval, Copying, Language, Parity, PixelCIFAR10, PixelMNIST
+from companion.tasks import Adding, AssociativeRetrieval, Catch, Copying, Language, Parity, PixelCIFAR10, PixelMNIST
 
 LAYERS = {
     "sparse attentive backtracking": SparseAttentiveBacktracking,
@@ -31,6 +31,7 @@ TASKS = {
     "pixel MNIST": lambda: PixelMNIST(pool=7),
     "pixel CIFAR-10": lambda: PixelCIFAR10(pool=8, training_size=20, test_size=10, validation_size=10),
     "language": lambda: Language("enwik8-excerpt", 6, 4, 4),
+    "catch": lambda: Catch(5, 2, held_out_size=4),
 }
 BATCH, HIDDEN = 5, 4
 
@@ -44,8 +45,10 @@ def tasks(made_up_cifar10):
 @pytest.mark.parametrize("layer", LAYERS)
 def test_each_layer_runs_and_learns_in_each_task(layer, task, tasks):
     task = tasks[task]
+    if layer == "Transformer" and isinstance(task, Catch):
+        pytest.skip("a Transformer hands on no state, and Catch is played one frame at a time")
     network = Network(task, LAYERS[layer](task.input_size, HIDDEN))
-    inputs, targets = task.batch(torch.Generator().manual_seed(0), BATCH)
+    inputs, targets = task.play(network, task.batch(torch.Generator().manual_seed(0), BATCH))
     predictions, answer = network(inputs)
     steps = inputs.shape[0]
     assert inputs.shape == (steps, BATCH, task.input_size)

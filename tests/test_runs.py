@@ -164,6 +164,7 @@ def test_numbers_of_the_papers_say_where_they_were_seen():
         "remind/transfer",
         "remind/ablations",
         "attend/associative_retrieval",
+        "attend/catch",
         "ponder/parity",
     ]
     numbers = [runs.paper_numbers(experiment) for experiment in experiments]

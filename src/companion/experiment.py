@@ -8,6 +8,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import torch
 from torch import nn
 
 from companion.records import Record, commit, environment, thin
@@ -19,6 +20,50 @@ from companion.training import Trainer, peak_memory_mb, search, write_whole
 def grid(**choices: list[Any]) -> list[dict[str, Any]]:
     """All combinations: grid(learning_rate=[1e-3, 4e-3], decay=[0.9]) gives two dicts."""
     return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
+
+
+def random_search(count: int, seed: int, **choices: Callable[[torch.Generator], Any]) -> list[dict[str, Any]]:
+    """Candidates drawn at random: random_search(8, 0, learning_rate=log_uniform(1e-4, 1e-2), decay=one_of([0.9, 1])).
+
+    A choice is drawn for all candidates before the next one is, so searches of the same count and seed that begin with
+    the same choice share it: name the learning rate first, and all models get the same ones.
+
+    Raises:
+        SettingsError: fewer than one candidate.
+    """
+    if count < 1:
+        raise SettingsError(f"A search has {count} candidates; it must have at least 1.")
+    generator = torch.Generator().manual_seed(seed)
+    columns = {name: [draw(generator) for _ in range(count)] for name, draw in choices.items()}
+    return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+
+
+def log_uniform(low: float, high: float) -> Callable[[torch.Generator], float]:
+    """For `random_search`: a number of three digits whose logarithm is uniform.
+
+    Raises:
+        SettingsError: the bounds are not positive, or out of order.
+    """
+    if not 0 < low <= high:
+        raise SettingsError(
+            f"A log-uniform range goes from {low} to {high}; it must be positive, the lower bound first."
+        )
+
+    def draw(generator: torch.Generator) -> float:
+        return float(f"{low * (high / low) ** torch.rand((), generator=generator).item():.3g}")
+
+    return draw
+
+
+def one_of(values: list[Any]) -> Callable[[torch.Generator], Any]:
+    """For `random_search`: each value with the same chance.
+
+    Raises:
+        SettingsError: there is no value.
+    """
+    if not values:
+        raise SettingsError("A search was given no values to choose from; it needs at least one.")
+    return lambda generator: values[torch.randint(len(values), (), generator=generator)]
 
 
 @dataclass

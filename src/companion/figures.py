@@ -37,13 +37,19 @@ def oracles(axes: Axes, task: Task, metric: str) -> None:
         axes.axhline(task.blind_guess[metric], color="0.3", linestyle="--", label="best blind guess")
 
 
-def learning_curves(records: list[Record], task: Task, metric: str, axes: Axes | None = None) -> Axes:
-    """A metric on the validation set over updates: one colour a model, one line a seed, with the task's oracles."""
+def learning_curves(
+    records: list[Record], task: Task, metric: str, axes: Axes | None = None, count: tuple[str, int] = ("updates", 1)
+) -> Axes:
+    """A metric on the validation set over updates: one colour a model, one line a seed, with the task's oracles.
+
+    `count` says what to count instead of updates, and how many of them an update makes, such as ("frames", 1024).
+    """
     axes = axes or plt.subplots()[1]
     looks = [(record.model, record.seed, look["step"], look[metric]) for record in records for look in record.history]
     looks = pd.DataFrame(looks, columns=["model", "seed", "step", metric])
+    looks.step *= count[1]
     sns.lineplot(looks, x="step", y=metric, hue="model", units="seed", estimator=None, ax=axes, lw=1.2)
-    axes.set(xlabel="updates")
+    axes.set(xlabel=count[0])
     return finish(axes, task, metric)
 
 

@@ -1,5 +1,7 @@
 """A layer made into a network for a task: something in front of it, a read-out behind it."""
 
+from typing import Any
+
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -16,8 +18,9 @@ class Network(nn.Module):
         encoder: what turns the task's inputs into the layer's; nothing by default.
         read_out_size: hidden ReLU units between the layer and the predictions; 0 for a linear read-out.
 
-    Called with inputs (time, batch, task.input_size), it returns the predictions, (batch, task.output_size), or
-    (time, batch, task.output_size) for a task that is answered at every step, and the layer's answer.
+    Called with inputs (time, batch, task.input_size) and optionally the layer's state of an earlier call, it returns
+    the predictions, (batch, task.output_size), or (time, batch, task.output_size) for a task that is answered at every
+    step, and the layer's answer.
     """
 
     def __init__(self, task: Task, layer: nn.Module, encoder: nn.Module | None = None, read_out_size: int = 0):
@@ -31,6 +34,6 @@ class Network(nn.Module):
         else:
             self.read_out = nn.Linear(layer.output_size, task.output_size)
 
-    def forward(self, inputs: Float[Tensor, "time batch features"]) -> tuple[Tensor, Answer]:
-        answer = self.layer(self.encoder(inputs))
+    def forward(self, inputs: Float[Tensor, "time batch features"], state: Any = None) -> tuple[Tensor, Answer]:
+        answer = self.layer(self.encoder(inputs), state)
         return self.read_out(answer.outputs[-1] if self.answers_at_end else answer.outputs), answer

@@ -142,7 +142,8 @@ class Trainer:
         Raises:
             TrainingError: the loss is not a number.
         """
-        inputs, targets = self.task.batch(self.generator, self.batch_size).to(self.device)
+        batch = self.task.batch(self.generator, self.batch_size).to(self.device)
+        inputs, targets = self.task.play(self.network, batch)
         predictions, answer = self.network(inputs)
         loss = (self.task.loss(predictions, targets) + answer.cost).mean()
         if not math.isfinite(loss.item()):
@@ -192,7 +193,8 @@ class Trainer:
         """The mean of each metric over a batch, and mean N (`ponder_steps`) if the layer ponders."""
         totals: dict[str, Number] = {}
         batch = batch.to(self.device)
-        for inputs, targets in zip(batch.inputs.split(chunk, 1), batch.targets.split(chunk, -1), strict=True):
+        for part in zip(batch.inputs.split(chunk, 1), batch.targets.split(chunk, -1), strict=True):
+            inputs, targets = self.task.play(self.network, Batch(*part))
             predictions, answer = self.network(inputs)
             metrics = self.task.metrics(predictions, targets)
             if "ponder_steps" in answer.trace:

@@ -2,6 +2,7 @@
 
 from companion.tasks.adding import Adding
 from companion.tasks.associative_retrieval import AssociativeRetrieval
+from companion.tasks.catch import Catch, CatchEnv
 from companion.tasks.copying import Copying, CopyingTransfer
 from companion.tasks.language import Language
 from companion.tasks.parity import Parity
@@ -13,6 +14,8 @@ __all__ = [
     "Adding",
     "AssociativeRetrieval",
     "Batch",
+    "Catch",
+    "CatchEnv",
     "Copying",
     "CopyingTransfer",
     "Language",

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import ClassVar, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 SPLITS = ("train", "validation", "test")
 SEEDS_PER_SPLIT = 1_000_000_000
@@ -47,6 +47,13 @@ class Task:
     def held_out(self, split: str) -> Batch:
         """The fixed examples of "validation" or "test", the same for every run."""
         raise NotImplementedError
+
+    def play(self, network: nn.Module, batch: Batch) -> Batch:
+        """The inputs and targets that the examples become once the network meets them.
+
+        Those of the batch itself, unless what the network sees depends on what it did before.
+        """
+        return batch
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         """The training loss of each example, in nats, (batch,)."""
