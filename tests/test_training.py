@@ -17,7 +17,7 @@ from companion.baselines import LSTM, FixedRepeats
 from companion.mechanisms import AdaptiveComputation, SparseAttentiveBacktracking
 from companion.network import Network
 from companion.tasks import Adding, Copying, Parity
-from companion.training import Trainer, TrainingError, reached, search, write_whole
+from companion.training import Diverged, Trainer, TrainingError, reached, search, write_whole
 
 # What a subprocess runs: a training of N updates, with a checkpoint, that prints its final weights' sum and history.
 SCRIPT = """
@@ -135,6 +135,20 @@ def test_search_takes_the_least_validation_loss_at_equal_updates():
     losses = search(trainers, 30)
     assert losses.index(min(losses)) == 1
     assert [each.step for each in trainers] == [30, 30, 30]
+
+
+def test_a_candidate_that_diverges_is_passed_over_and_one_that_is_left_is_taken():
+    def poisoned():
+        each = trainer(learning_rate=1e-3)
+        with torch.no_grad():
+            next(each.network.parameters()).fill_(float("nan"))
+        return each
+
+    losses = search([poisoned(), trainer(learning_rate=1e-3)], 10)
+    assert losses[0] is None
+    assert losses[1] > 0
+    with pytest.raises(Diverged, match=r"^The loss is nan at update 1; try a lower learning rate\.$"):
+        search([poisoned(), poisoned()], 10)
 
 
 def test_search_says_the_same_when_a_candidate_has_already_gone_on(tmp_path):

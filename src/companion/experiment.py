@@ -171,10 +171,10 @@ def train_one(experiment: str, name: str, model: Model, task: Task, settings: Si
 
     candidates = model.candidates if settings.search_steps else model.candidates[:1]
     trainers = [trainer(candidate) for candidate in candidates]
-    losses = [None]
+    losses, chosen = [None], 0
     if len(trainers) > 1:
         losses = search(trainers, settings.search_steps, settings.goal, name)
-    chosen = losses.index(min(losses))
+        chosen = losses.index(min(loss for loss in losses if loss is not None))
     best = trainers[chosen]
     best.run(settings.steps, settings.goal, name)
     record = Record(

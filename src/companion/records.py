@@ -28,7 +28,8 @@ class Record:
         experiment: "part/notebook", such as "remind/copying".
         model, profile, seed: which run of it.
         parameters: every parameter that decides the result.
-        search: the candidates that were tried, each with its validation `loss` after the search.
+        search: the candidates that were tried, each with its validation `loss` after it; null if it diverged, or
+            if there was nothing to choose.
         chosen: the candidate that went on.
         metrics: final, on the test set; shares are fractions of one, losses are in nats.
         history: the metrics on the validation set along the way, at most 200 looks.

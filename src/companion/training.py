@@ -26,6 +26,10 @@ class TrainingError(RuntimeError):
     """Training cannot go on; the message says why in one sentence."""
 
 
+class Diverged(TrainingError):
+    """The loss is not a number any more."""
+
+
 def reached(metrics: dict[str, Number], goal: dict[str, Number]) -> bool:
     """Whether every metric named in `goal` is at least as good as there; an empty goal is never reached."""
     return bool(goal) and all(
@@ -147,7 +151,7 @@ class Trainer:
         predictions, answer = self.network(inputs)
         loss = (self.task.loss(predictions, targets) + answer.cost).mean()
         if not math.isfinite(loss.item()):
-            raise TrainingError(f"The loss is {loss.item()} at update {self.step + 1}; try a lower learning rate.")
+            raise Diverged(f"The loss is {loss.item()} at update {self.step + 1}; try a lower learning rate.")
         self.optimiser.zero_grad()
         loss.backward()
         if "replayed" in answer.trace:
@@ -239,14 +243,26 @@ class Trainer:
         self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
 
 
-def search(trainers: list[Trainer], steps: int, goal: dict[str, Number] | None = None, label: str = "") -> list[float]:
+def search(
+    trainers: list[Trainer], steps: int, goal: dict[str, Number] | None = None, label: str = ""
+) -> list[float | None]:
     """Train every candidate for `steps` updates; the validation loss of each, of which the least is to be chosen.
 
-    Every model of the book is tuned by this one rule: the same number of candidates, the same updates for each.
+    Every model of the book is tuned by this one rule: the same number of candidates, the same updates for each. A
+    candidate that diverges has the loss None.
+
+    Raises:
+        Diverged: all of them did.
     """
     losses = []
     for index, trainer in enumerate(trainers):
-        trainer.run(steps, goal, f"{label} candidate {index + 1}/{len(trainers)}")
+        try:
+            trainer.run(steps, goal, f"{label} candidate {index + 1}/{len(trainers)}")
+        except Diverged:
+            losses.append(None)
+            if losses == [None] * len(trainers):
+                raise
+            continue
         looks = [look for look in trainer.history if look["step"] <= steps]
         losses.append(looks[-1][trainer.task.judged_by])
     return losses
