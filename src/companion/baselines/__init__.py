@@ -2,7 +2,8 @@
 
 from companion.baselines.fixed_repeats import FixedRepeats
 from companion.baselines.lstm import LSTM, SelfAttentiveLSTM
+from companion.baselines.patch_convnet import PatchConvNet
 from companion.baselines.rectified import IRNN, LayerNormRNN
 from companion.baselines.transformer import Transformer
 
-__all__ = ["IRNN", "LSTM", "FixedRepeats", "LayerNormRNN", "SelfAttentiveLSTM", "Transformer"]
+__all__ = ["IRNN", "LSTM", "FixedRepeats", "LayerNormRNN", "PatchConvNet", "SelfAttentiveLSTM", "Transformer"]
