@@ -33,7 +33,7 @@ NAMES = {
     "multi-pie": "CMU Multi-PIE",
 }
 WHERE = {
-    "london": f"{LONDON} in the folder that COMPANION_DATA names (the photographs: 10.6084/m9.figshare.5047666)",
+    "london": f"{LONDON} in the folder that COMPANION_DATA names (made from https://doi.org/10.6084/m9.figshare.5047666)",
     "cmu-pose": f"{CMU} or {CMU_ARCHIVE} in the folder that COMPANION_DATA names (the archive: "
     "https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip)",
     "multi-pie": f"{MULTI_PIE}/<expression>/<person>_<anything>.png in the folder that COMPANION_DATA names (licensed "
