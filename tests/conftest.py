@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from companion import data
+from companion.data import Faces
 
 
 @pytest.fixture(autouse=True)
@@ -37,6 +38,18 @@ def made_up_cifar10():
     }
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(data, "cifar10", made_up.__getitem__)
+        yield made_up
+
+
+@pytest.fixture(scope="module")
+def made_up_faces():
+    """Noise for faces, in place of every source: 12 people, five pictures each, three classes, the first most often."""
+    generator = torch.Generator().manual_seed(4)
+    pictures = torch.randint(256, (60, 48, 48), generator=generator, dtype=torch.uint8)
+    classes = torch.tensor([0, 0, 0, 1, 2]).repeat(12)
+    made_up = Faces(pictures, classes, torch.arange(12).repeat_interleave(5), ("calm", "glad", "cross"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(data, "face_set", lambda source: made_up)
         yield made_up
 
 

@@ -55,17 +55,24 @@ def test_every_row_of_a_paper_profile_has_its_price():
 
 
 def test_a_price_needs_no_download(monkeypatch):
-    """The two notebooks whose paper profile reads data that do not come with the package, cut down to a few steps."""
+    """The notebooks whose paper profile reads data that do not come with the package, cut down to a few steps."""
     script = runpy.run_path(str(ROOT / "benchmarks" / "paper_rows.py"))
     monkeypatch.delenv("COMPANION_DATA", raising=False)
     monkeypatch.setattr(files, "_download", None)
     monkeypatch.setattr(data, "cifar10", script["blank_pictures"])
-    for name, changes in (("cifar10", {"pool": 8}), ("language", {"length": 5, "hidden_size": 4, "embedding_size": 4})):
-        notebook = ROOT / "notebooks" / "remind" / f"{name}.ipynb"
+    monkeypatch.setattr(data, "face_set", script["blank_faces"])
+    for name, model, changes in (
+        ("remind/cifar10", "lstm", {"pool": 8}),
+        ("remind/language", "lstm", {"length": 5, "hidden_size": 4, "embedding_size": 4}),
+        ("attend/glimpses", "lstm-50", {}),
+        ("attend/faces", "lstm-multi-pie", {"hidden_size": 4}),
+    ):
+        notebook = ROOT / "notebooks" / f"{name}.ipynb"
         parameters = profile_parameters(notebook, "paper") | {"device": "cpu", "batch_size": 2} | changes
-        parameters["source"] = script["STANDS_IN"].get(parameters["source"], parameters["source"])
+        if "source" in parameters:
+            parameters["source"] = script["STANDS_IN"].get(parameters["source"], parameters["source"])
         table, task = script["models_of"](notebook, parameters)
-        assert script["seconds_of"](table["lstm"], task, parameters) > 0
+        assert script["seconds_of"](table[model], task, parameters) > 0
 
 
 def test_a_price_is_that_of_the_notebooks_own_model():

@@ -9,6 +9,8 @@ from companion.tasks import (
     Adding,
     AssociativeRetrieval,
     Copying,
+    DigitGlimpses,
+    FaceGlimpses,
     Language,
     Parity,
     PixelCIFAR10,
@@ -24,12 +26,14 @@ TASKS = {
     "parity": lambda: Parity(64, held_out_size=50),
     "pixel MNIST": lambda: PixelMNIST(pool=7),
     "pixel CIFAR-10": lambda: PixelCIFAR10(pool=8, training_size=150, test_size=50, validation_size=20),
+    "digit glimpses": DigitGlimpses,
+    "face glimpses": FaceGlimpses,
     "language": lambda: Language("enwik8-excerpt", 100, 30, 40),
 }
 
 
 @pytest.fixture(params=TASKS)
-def task(request, made_up_cifar10):
+def task(request, made_up_cifar10, made_up_faces):
     return TASKS[request.param]()
 
 

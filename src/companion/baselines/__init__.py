@@ -3,6 +3,7 @@
 from companion.baselines.associative_lstm import AssociativeLSTM
 from companion.baselines.fixed_repeats import FixedRepeats
 from companion.baselines.lstm import LSTM, SelfAttentiveLSTM
+from companion.baselines.patch_convnet import PatchConvNet
 from companion.baselines.rectified import IRNN, LayerNormRNN, SettlingRNN
 from companion.baselines.transformer import Transformer
 
@@ -12,6 +13,7 @@ __all__ = [
     "AssociativeLSTM",
     "FixedRepeats",
     "LayerNormRNN",
+    "PatchConvNet",
     "SelfAttentiveLSTM",
     "SettlingRNN",
     "Transformer",

@@ -62,6 +62,10 @@ FILES |= {
     ),
 }
 FILES |= {
+    "faces/london_faces_48.npz": File((), "sha256:413c8683ea90114bab86c954746c8e666252114b8c4d168db4ee49a8e5812d62"),
+    "faces/cmu_faces_64x60.npz": File((), "sha256:c925eea33d09228cdf349b5ef04357a320f42b23219a3a2f950d0b9a35b2a7fa"),
+}
+FILES |= {
     "wikipedia/enwik8.gz": File(
         ("https://mattmahoney.net/dc/enwik8.zip",),
         "sha256:2b49720ec4d78c3c9fabaee6e4179a5e997302b3a70029f30f2d582218c024a8",

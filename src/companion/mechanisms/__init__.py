@@ -2,12 +2,14 @@
 
 from companion.mechanisms.adaptive_computation import AdaptiveComputation, halting_distribution
 from companion.mechanisms.fast_weights import FastWeights, fast_memory_read
+from companion.mechanisms.glimpse_fast_weights import GlimpseFastWeights
 from companion.mechanisms.selection import released_weights, sparsify
 from companion.mechanisms.sparse_attentive_backtracking import SparseAttentiveBacktracking
 
 __all__ = [
     "AdaptiveComputation",
     "FastWeights",
+    "GlimpseFastWeights",
     "SparseAttentiveBacktracking",
     "fast_memory_read",
     "halting_distribution",

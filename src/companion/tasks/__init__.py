@@ -4,6 +4,8 @@ from companion.tasks.adding import Adding
 from companion.tasks.associative_retrieval import AssociativeRetrieval
 from companion.tasks.catch import Catch, CatchEnv
 from companion.tasks.copying import Copying, CopyingTransfer
+from companion.tasks.digit_glimpses import DigitGlimpses
+from companion.tasks.face_glimpses import FaceGlimpses
 from companion.tasks.language import Language
 from companion.tasks.parity import Parity
 from companion.tasks.pixel_cifar10 import PixelCIFAR10
@@ -18,6 +20,8 @@ __all__ = [
     "CatchEnv",
     "Copying",
     "CopyingTransfer",
+    "DigitGlimpses",
+    "FaceGlimpses",
     "Language",
     "Parity",
     "PixelCIFAR10",
