@@ -3,6 +3,7 @@
 import json
 import os
 import resource
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -198,9 +199,11 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
 
 
 def test_the_updates_until_a_goal_are_those_of_the_first_look_that_reached_it():
+    made = experiment()
+
     def run(model, accuracies):
         looks = [{"step": 10 * (place + 1), "accuracy": value} for place, value in enumerate(accuracies)]
-        return SimpleNamespace(model=model, profile="laptop", history=looks)
+        return replace(made, model=model, profile="laptop", history=looks)
 
     recorded = [run("fast", [0.2, 0.99, 0.5]), run("fast", [0.1, 0.1, 1.0]), run("slow", [0.2, 0.3, 0.4])]
     recorded.append(run("late", [0.5, 0.6, 0.99]))

@@ -180,3 +180,10 @@ def test_parameter_file(file):
         kinds = (int, float) if isinstance(known[name], float) else type(known[name])
         assert isinstance(value, kinds), f"{name} is {value!r}"
         assert isinstance(value, bool) == isinstance(known[name], bool), f"{name} is {value!r}"
+
+
+@every_notebook
+def test_every_figure_says_what_to_see(path):
+    for cell in code_cells(path):
+        if any("image/png" in output.get("data", {}) for output in cell.outputs):
+            assert cell.metadata.get("mystnb", {}).get("figure", {}).get("caption"), cell.id
