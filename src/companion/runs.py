@@ -146,7 +146,7 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
             )
             recorded.append({"profile": "paper", "ours": price, "runs": "", "updates": ""})
         for row in recorded or [{"profile": "", "ours": "not run", "runs": "", "updates": ""}]:
-            rows.append({"model": model, **row, "the paper": "; ".join(paper) or "no such row"})
+            rows.append({"model": model, **row, "the paper": "; ".join(paper) or "no row known to us"})
     return pd.DataFrame(rows)
 
 
