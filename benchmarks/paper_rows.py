@@ -90,7 +90,13 @@ def main(result: Path) -> None:
             seconds = seconds_of(table[name], task, parameters)
             hours = seconds * parameters["steps"] / 3600
             rows.append(
-                {"experiment": experiment, "model": name, "seconds": round(seconds, 4), "hours": round(hours, 2)}
+                {
+                    "experiment": experiment,
+                    "model": name,
+                    "updates": parameters["steps"],
+                    "seconds": round(seconds, 4),
+                    "hours": round(hours, 2),
+                }
             )
             print("{experiment:28} {model:24} {seconds:9.3f} s {hours:9.1f} h".format(**rows[-1]), flush=True)
     runs.save_benchmark(result, {"profile": "paper"}, rows)

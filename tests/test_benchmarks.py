@@ -51,7 +51,7 @@ def test_every_row_of_a_paper_profile_has_its_price():
         for model in yaml.safe_load(file.read_text())["models"]
     }
     assert set(zip(rows.experiment, rows.model, strict=True)) == wanted
-    assert (rows.seconds > 0).all()
+    assert (rows[["updates", "seconds"]] > 0).all(axis=None)
 
 
 def test_a_price_needs_no_download(monkeypatch):

@@ -14,7 +14,7 @@ from companion.baselines import FixedRepeats
 from companion.experiment import Model, grid, train
 from companion.network import Network
 from companion.records import RecordError
-from companion.settings import PROFILES
+from companion.settings import PROFILES, profile_parameters
 from companion.tasks import Parity
 from companion.training import TrainingError
 
@@ -130,6 +130,7 @@ def test_a_stale_record_is_noticed(saved, tmp_path, a_notebook):
     other = a_notebook(tmp_path / "other.ipynb", source.replace("20", "30"))
     assert not records.is_stale(saved, same, "smoke")
     assert records.is_stale(saved, other, "smoke")
+    assert not records.is_stale(saved, other, "smoke", steps=20), "it was asked for fewer updates"
 
 
 def test_no_results_folder_gets_one_sentence(tmp_path, monkeypatch):
@@ -146,7 +147,9 @@ def test_every_committed_record_is_of_a_profile_of_its_notebook(path):
     assert record.name == "/".join(path.parts[-3:])
     assert record.profile in PROFILES
     notebook = ROOT / "notebooks" / f"{record.experiment}.ipynb"
-    assert not records.is_stale(path, notebook, record.profile)
+    full, made = profile_parameters(notebook, record.profile).get("steps"), record.parameters.get("steps")
+    assert made is None or made <= full, "more updates than the profile has"
+    assert not records.is_stale(path, notebook, record.profile, made)
     assert len(record.history) <= 200
 
 
@@ -186,10 +189,17 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
         'seen="not verified"\nscale=""\n'
     )
     monkeypatch.setenv("COMPANION_RESULTS", str(tmp_path))
-    hours = [{"experiment": "ponder/parity", "model": f"repeats-{n}", "hours": h} for n, h in ((2, 12.1), (3, 0.4))]
+    hours = [
+        {"experiment": "ponder/parity", "model": model, "hours": hours, "updates": 1000}
+        for model, hours in (("repeats-2", 12.1), ("repeats-3", 0.4), ("rnn", 3.0))
+    ]
+    replace(record, profile="paper").save(tmp_path)
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "paper_rows.json").write_text(json.dumps({"rows": hours}))
-    rows = runs.against_paper("ponder/parity", "error").set_index("model")
+    rows = runs.against_paper("ponder/parity", "error").set_index(["model", "profile"])
+    assert rows.loc[("rnn", "smoke"), "updates"] == f"{record.steps}"
+    assert rows.loc[("rnn", "paper"), "updates"] == f"{record.steps} of at most 1,000"
+    rows = rows.drop(("rnn", "paper")).droplevel("profile")
     assert rows.loc["rnn", "the paper"] == "almost 40 % (64 bits, section 3.1)"
     assert rows.loc["rnn", "ours"].startswith(f"{record.metrics['error']:.4f} (")
     assert rows.loc["act-1", "the paper"] == "not verified (64 bits)"

@@ -132,6 +132,10 @@ def load(path: Path) -> Record:
     return record
 
 
-def is_stale(path: Path, notebook: Path, profile: str) -> bool:
-    """Whether a record is of other parameters than those that its notebook's profile has now."""
-    return load(Path(path)).parameters != json.loads(json.dumps(essential(profile_parameters(Path(notebook), profile))))
+def is_stale(path: Path, notebook: Path, profile: str, steps: int | None = None) -> bool:
+    """Whether a record is of other parameters than those that its notebook's profile has now.
+
+    A run may be asked for fewer updates than its profile's; `steps` then says how many.
+    """
+    parameters = profile_parameters(Path(notebook), profile) | ({"steps": steps} if steps else {})
+    return load(Path(path)).parameters != json.loads(json.dumps(essential(parameters)))

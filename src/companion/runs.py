@@ -129,12 +129,15 @@ def paper_curves(experiment: str) -> pd.DataFrame:
 def against_paper(experiment: str, metric: str) -> pd.DataFrame:
     """Our recorded runs beside the paper's numbers, a row a model and profile; ours as mean (least to most) over seeds.
 
-    A row of the paper's size that was not run says what it would take, as measured by `make bench`.
+    A row of the paper's size says of how many updates at most it made its own, and one that was not run what it would
+    take, as measured by `make bench`.
     """
     ours = summary(load_all(experiment), metric).reset_index()
     theirs = paper_numbers(experiment)
     theirs = theirs[theirs.metric == metric]
-    prices = benchmark("paper_rows").query("experiment == @experiment").set_index("model").hours
+    priced = benchmark("paper_rows").query("experiment == @experiment").set_index("model")
+    prices = priced.hours
+    at_most = {(model, "paper"): f" of at most {updates:,}" for model, updates in priced.updates.items()}
     rows = []
     for model in dict.fromkeys([*ours.model, *prices.index, *theirs.model]):
         paper = [said(number) for _, number in theirs[theirs.model == model].iterrows()]
@@ -143,7 +146,7 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
                 "profile": row.profile,
                 "ours": f"{row['mean']:.4f} ({row.least:.4f} to {row.most:.4f})",
                 "runs": str(row.runs),
-                "updates": f"{row.updates:,.0f}",
+                "updates": f"{row.updates:,.0f}{at_most.get((model, row.profile), '')}",
             }
             for _, row in ours[ours.model == model].iterrows()
         ]
@@ -155,7 +158,7 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
             )
             recorded.append({"profile": "paper", "ours": price, "runs": "", "updates": ""})
         for row in recorded or [{"profile": "", "ours": "not run", "runs": "", "updates": ""}]:
-            rows.append({"model": model, **row, "the paper": "; ".join(paper) or "no such row"})
+            rows.append({"model": model, **row, "the paper": "; ".join(paper) or "no row known to us"})
     return pd.DataFrame(rows, columns=["model", "profile", "ours", "runs", "updates", "the paper"])
 
 

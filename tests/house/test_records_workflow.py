@@ -1,5 +1,6 @@
 """Snakemake lists exactly the records that are missing or stale."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -8,6 +9,8 @@ from pathlib import Path
 
 import pytest
 import yaml
+
+from companion.records import Record
 
 ROOT = Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "book" / "results"
@@ -26,7 +29,7 @@ def wanted(profile: str) -> set[str]:
     return names
 
 
-def dry_run(results: Path, profiles: str) -> subprocess.CompletedProcess:
+def dry_run(results: Path, profiles: str, **options) -> subprocess.CompletedProcess:
     command = [
         sys.executable,
         "-m",
@@ -38,13 +41,13 @@ def dry_run(results: Path, profiles: str) -> subprocess.CompletedProcess:
         "--cores",
         "2",
     ]
-    return subprocess.run(
-        [*command, "--config", f"profiles={profiles}", f"results={results}"], cwd=ROOT, capture_output=True, text=True
-    )
+    config = {"profiles": profiles, "results": results} | options
+    command += ["--printshellcmds", "--config", *(f"{name}={value}" for name, value in config.items())]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
 
 
-def listed(results: Path, profiles: str = "laptop") -> set[str]:
-    run = dry_run(results, profiles)
+def listed(results: Path, profiles: str = "laptop", **options) -> set[str]:
+    run = dry_run(results, profiles, **options)
     assert run.returncode == 0, run.stdout + run.stderr
     outputs = re.findall(r"^    output: (\S+\.json)$", run.stdout + run.stderr, flags=re.MULTILINE)
     assert len(outputs) == len(set(outputs))
@@ -104,3 +107,20 @@ def test_damaged_record_is_refused(tmp_path):
     run = dry_run(tmp_path, "laptop")
     assert run.returncode != 0
     assert f"{damaged.name} is not a whole record" in run.stdout + run.stderr
+
+
+def test_a_run_of_fewer_updates_keeps_its_checkpoint_and_goes_on_later(tmp_path):
+    name = "remind/copying/lstm.laptop.seed0"
+    full, short = (dry_run(tmp_path, "laptop", only=name, **options).stdout for options in ({}, {"steps": 100}))
+    kept = f"_build/checkpoints/{name}"
+    assert f"rm -rf {kept}" in full
+    assert "-p steps" not in full
+    assert f": {kept}" in short
+    assert "-p steps 100 " in short
+    (tmp_path / name).parent.mkdir(parents=True)
+    record = json.loads((RESULTS / f"{name}.json").read_text())
+    del record["seal"]
+    record["parameters"]["steps"] = 100
+    Record(**record).save(tmp_path)
+    assert not listed(tmp_path, "laptop", only=name, steps=100)
+    assert listed(tmp_path, "laptop", only=name) == {f"{name}.json"}
