@@ -18,7 +18,14 @@ from companion.training import Trainer, peak_memory_mb, search, write_whole
 
 
 def grid(**choices: list[Any]) -> list[dict[str, Any]]:
-    """All combinations: grid(learning_rate=[1e-3, 4e-3], decay=[0.9]) gives two dicts."""
+    """All combinations: grid(learning_rate=[1e-3, 4e-3], decay=[0.9]) gives two dicts.
+
+    Raises:
+        SettingsError: a choice has no values.
+    """
+    for name, values in choices.items():
+        if not values:
+            raise SettingsError(f"The search has no {name} to try; it needs at least one.")
     return [dict(zip(choices, values, strict=True)) for values in itertools.product(*choices.values())]
 
 
@@ -38,16 +45,17 @@ def random_search(count: int, seed: int, **choices: Callable[[torch.Generator], 
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def log_uniform(low: float, high: float) -> Callable[[torch.Generator], float]:
-    """For `random_search`: a number of three digits whose logarithm is uniform.
+def log_uniform(*bounds: float) -> Callable[[torch.Generator], float]:
+    """For `random_search`: a number of three digits whose logarithm is uniform between two bounds.
 
     Raises:
-        SettingsError: the bounds are not positive, or out of order.
+        SettingsError: there are not two bounds, or they are not positive, or out of order.
     """
-    if not 0 < low <= high:
+    if len(bounds) != 2 or not 0 < bounds[0] <= bounds[1]:
         raise SettingsError(
-            f"A log-uniform range goes from {low} to {high}; it must be positive, the lower bound first."
+            f"A log-uniform range is {list(bounds)}; it must be two positive numbers, the lower bound first."
         )
+    low, high = bounds
 
     def draw(generator: torch.Generator) -> float:
         return float(f"{low * (high / low) ** torch.rand((), generator=generator).item():.3g}")

@@ -103,7 +103,7 @@ class FastWeights(nn.Module):
     Args:
         input_size, hidden_size: widths of the input and of the state (R).
         decay: λ, the share of A that is left after a step, in [0, 1].
-        rate: η, how strongly a state is written; 0 gives a layer-normalised RNN of the same depth.
+        rate: η, how strongly a state is written; 0 leaves a layer-normalised RNN of one layer, for nothing reads h₀.
         inner_steps: S, how often each step reads the memory.
         form: "matrix" keeps A, "attention" keeps the states, "auto" takes the one with fewer multiplications.
         write: what is stored when. "paper" stores h(t) before it is read at step t+1, as in (F1). "preliminary" stores

@@ -67,6 +67,8 @@ class AssociativeRetrieval(Task):
     def __init__(self, pairs: int = 4, sizes: tuple[int, int, int] = (100_000, 10_000, 20_000)):
         if not 1 <= pairs <= LETTERS:
             raise ValueError(f"pairs is {pairs}; it must lie between 1 and {LETTERS}.")
+        if len(sizes) != 3 or min(sizes) < 1:
+            raise ValueError(f"sizes is {sizes}; it must be three numbers, each at least 1.")
         self.pairs, self.length = pairs, 2 * pairs + 3
         self.sizes = dict(zip(("train", "validation", "test"), sizes, strict=True))
         self.chance = {"error": 1 - 1 / DIGITS, "loss": math.log(DIGITS)}
