@@ -14,7 +14,7 @@ from companion.baselines import FixedRepeats
 from companion.experiment import Model, grid, train
 from companion.network import Network
 from companion.records import RecordError
-from companion.settings import PROFILES, profile_parameters
+from companion.settings import PROFILES, SettingsError, profile_parameters
 from companion.tasks import Parity
 from companion.training import TrainingError
 
@@ -223,3 +223,8 @@ def test_the_updates_until_a_goal_are_those_of_the_first_look_that_reached_it():
     assert texts["late", "laptop"] == "30 (1 of 2)"
     assert texts["slow", "laptop"] == "not reached"
     assert runs.updates_until([], {"accuracy": 0.99}).empty
+
+
+def test_a_goal_that_the_task_does_not_measure_is_refused_before_training():
+    with pytest.raises(SettingsError, match=r"^The goal names 'accuracy'; this task has error, loss, ponder_steps\.$"):
+        experiment(goal={"accuracy": 0.9})

@@ -7,7 +7,17 @@ from companion.experiment import Model, grid, known
 from companion.settings import SettingsError, essential, injected_names, literals, profile_parameters, settings
 
 ANNOTATIONS = {"profile": str, "models": list, "seed": int, "device": str, "steps": int, "rate": float, "flag": bool}
+ANNOTATIONS |= {"batch_size": int, "evaluate_every": int, "hidden_size": int, "clip": float}
+ANNOTATIONS |= {"learning_rates": list, "decays": list}
 VALUES = {"profile": "smoke", "models": ["a"], "seed": 0, "device": "cpu", "steps": 5, "rate": 0.5, "flag": True}
+VALUES |= {
+    "batch_size": 2,
+    "evaluate_every": 1,
+    "hidden_size": 4,
+    "clip": 0.0,
+    "learning_rates": [0.1],
+    "decays": [0.9],
+}
 
 
 def namespace(injected="", **changes):
@@ -50,6 +60,11 @@ def test_a_wrong_type_is_refused(name, value, kind):
 def test_values_that_make_no_sense_are_refused():
     assert refusal(steps=-1) == "The parameter 'steps' is -1; it must not be negative."
     assert refusal(steps=0) == "The parameter 'steps' is 0; it must be at least 1."
+    for name in ("batch_size", "evaluate_every", "hidden_size"):
+        assert refusal(**{name: 0}) == f"The parameter {name!r} is 0; it must be at least 1."
+    assert refusal(clip=-0.5) == "The parameter 'clip' is -0.5; it must not be negative."
+    for name in ("learning_rates", "decays"):
+        assert refusal(**{name: []}) == f"The parameter {name!r} is empty; the search needs at least one to try."
     assert refusal(seed=10**9).startswith("seed is 1000000000; it must lie between")
 
 

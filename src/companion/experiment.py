@@ -141,10 +141,14 @@ def train(experiment: str, models: dict[str, Model], task: Task, settings: Simpl
         Name → run, in the order asked for. With `settings.records`, each record is on disk as soon as it is made.
 
     Raises:
-        SettingsError: an unknown model.
+        SettingsError: an unknown model, or a goal that the task does not measure.
         companion.training.TrainingError: a loss that is not a number, a broken checkpoint, or a full disk.
     """
     names = known(settings.models, models)
+    for each in (models[name].task or task for name in names):
+        for metric in settings.goal:
+            if metric not in each.names:
+                raise SettingsError(f"The goal names {metric!r}; this task has {', '.join(each.names)}.")
     for folder in (settings.records, settings.checkpoints):
         if folder:
             writable(folder)

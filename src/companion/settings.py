@@ -20,6 +20,8 @@ PROFILES = ("smoke", "laptop", "paper")
 KINDS = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
 # What does not change a result, or is said elsewhere in a record.
 ASIDE = {"profile", "models", "seed", "device", "records", "checkpoints"}
+AT_LEAST_ONE = ("steps", "batch_size", "evaluate_every", "hidden_size")
+SEARCHED = {"learning_rates", "decays", "forget_biases", "recurrent_inits"}
 
 
 class SettingsError(ValueError):
@@ -64,8 +66,14 @@ def settings(namespace: dict[str, Any]) -> SimpleNamespace:
             raise SettingsError(f"The parameter {name!r} is {value}; it must not be negative.")
     if values.get("profile", "smoke") not in PROFILES:
         raise SettingsError(f"The profile {values['profile']!r} is unknown; it must be one of {', '.join(PROFILES)}.")
-    if "steps" in values and values["steps"] < 1:
-        raise SettingsError(f"The parameter 'steps' is {values['steps']}; it must be at least 1.")
+    for name in AT_LEAST_ONE:
+        if values.get(name, 1) < 1:
+            raise SettingsError(f"The parameter {name!r} is {values[name]}; it must be at least 1.")
+    if values.get("clip", 0) < 0:
+        raise SettingsError(f"The parameter 'clip' is {values['clip']}; it must not be negative.")
+    for name, value in values.items():
+        if name in SEARCHED and not value:
+            raise SettingsError(f"The parameter {name!r} is empty; the search needs at least one to try.")
     check_device(values.get("device", "cpu"))
     try:
         seeded("train", values.get("seed", 0))
