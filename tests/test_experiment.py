@@ -4,7 +4,7 @@ import math
 
 import pytest
 
-from companion.experiment import log_uniform, one_of, random_search
+from companion.experiment import grid, log_uniform, one_of, random_search
 from companion.settings import SettingsError
 
 
@@ -39,9 +39,11 @@ def test_one_of_gives_each_value():
         lambda: random_search(0, 0, x=one_of([1])),
         lambda: log_uniform(0.0, 1.0),
         lambda: log_uniform(1.0, 0.1),
+        lambda: log_uniform(1.0),
         lambda: one_of([]),
+        lambda: grid(decay=[]),
     ],
 )
 def test_a_search_that_cannot_be_is_refused_in_one_sentence(wrong):
-    with pytest.raises(SettingsError, match=r"^A (search|log-uniform) .*; it .*\.$"):
+    with pytest.raises(SettingsError, match=r"^(A|The) (search|log-uniform) .*; it .*\.$"):
         wrong()

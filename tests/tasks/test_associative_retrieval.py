@@ -89,3 +89,9 @@ def test_the_paper_s_own_examples_are_spelt_as_printed():
 def test_bad_arguments_are_refused_in_one_sentence(pairs):
     with pytest.raises(ValueError, match=r"^pairs is .*; it must lie between 1 and 26\.$"):
         AssociativeRetrieval(pairs)
+
+
+@pytest.mark.parametrize("sizes", [(10, 10), (0, 10, 10)])
+def test_bad_sizes_are_refused_in_one_sentence(sizes):
+    with pytest.raises(ValueError, match=r"^sizes is .*; it must be three numbers, each at least 1\.$"):
+        AssociativeRetrieval(sizes=sizes)

@@ -57,7 +57,7 @@ class AssociativeRetrieval(Task):
     drawn from the fixed training set with replacement.
 
     Raises:
-        ValueError: `pairs` outside 1 to 26.
+        ValueError: `pairs` outside 1 to 26, or sizes that are not three numbers of at least 1.
     """
 
     answers_at_end = True
