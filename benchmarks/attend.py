@@ -4,7 +4,8 @@ One training step (forward and backward) of each layer on random inputs, batch 1
 sequence lengths. The layers take turns, so that another program on the machine hits all alike; each row is the least
 time of its turns. What counts are ratios within one run.
 
-The last rows say what it brings to train eight networks in one pass, by `torch.vmap`, in place of one after another.
+Then what it brings to train eight networks in one pass, by `torch.vmap`, in place of one after another. The last
+rows are frames of Catch a second.
 """
 
 import copy
@@ -19,6 +20,9 @@ from torch.func import functional_call, stack_module_state
 
 from companion import runs
 from companion.mechanisms import FastWeights
+from companion.network import Network
+from companion.tasks import Catch, CatchEnv
+from companion.tasks.catch import Game
 
 INPUT, BATCH, TURNS = 100, 128, 4
 UNITS, STEPS = (20, 50, 100, 200), (11, 25, 50, 100)
@@ -109,10 +113,48 @@ def seeds_together(units: tuple[int, ...], turns: int = TURNS) -> list[dict]:
     return rows
 
 
+def catch_frames(size: int = 16, batch: int = 64, turns: int = TURNS) -> list[dict]:
+    """Frames of Catch a second: by Gymnasium, by the rules on a batch, and in a training step of an agent."""
+    task, env = Catch(size, 3), CatchEnv(size, 3)
+    example = task.batch(torch.Generator().manual_seed(0), batch)
+    agent = Network(task, FastWeights(128, 128), nn.Sequential(nn.Linear(task.input_size, 128), nn.ReLU()))
+
+    def by_gymnasium():
+        env.reset(seed=0)
+        while not env.game.over:
+            env.step(1)
+
+    def by_rules():
+        game = Game(size, 3, *example.targets)
+        while not game.over:
+            game.screen()
+            game = game.after(torch.ones(batch, dtype=torch.long))
+
+    def by_training():
+        inputs, targets = task.play(agent, example)
+        task.loss(agent(inputs)[0], targets).mean().backward()
+
+    rows = []
+    for name, play, episodes in (
+        ("Gymnasium", by_gymnasium, 1),
+        ("rules", by_rules, batch),
+        ("training", by_training, batch),
+    ):
+        seconds = float("inf")
+        for _ in range(turns + 1):
+            begun = time.perf_counter()
+            play()
+            seconds = min(seconds, time.perf_counter() - begun)
+        row = {"layer": f"Catch, {name}", "units": 128, "steps": size, "seconds": round(seconds, 5)}
+        rows.append(row | {"frames_a_second": round(episodes * size / seconds)})
+        print("{layer:24} {frames_a_second:12,} frames a second".format(**rows[-1]), flush=True)
+    return rows
+
+
 def main(result: Path) -> None:
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    rows = over_sizes(UNITS, STEPS) + seeds_together((20, 100))
+    rows = over_sizes(UNITS, STEPS) + seeds_together((20, 100)) + catch_frames()
     runs.save_benchmark(result, {"input_size": INPUT, "batch": BATCH}, rows)
 
 
