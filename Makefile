@@ -10,6 +10,7 @@ PROFILES ?= laptop
 JOBS ?= 2
 DEVICE ?=
 ONLY ?=
+STEPS ?=
 export OMP_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 
