@@ -245,7 +245,7 @@ def test_a_training_step_costs_at_most_one_and_a_half_lstm_steps():
     inputs = torch.randn(11, 128, 100)
     fast_weights, lstm = FastWeights(100, 100), nn.LSTM(100, 100)
     ratios = []
-    for _ in range(4):  # the machine may be busy with something else
+    for _ in range(12):  # the machine may be busy with something else
         pairs = [[seconds_of_a_training_step(each, inputs) for each in (fast_weights, lstm)] for _ in range(17)][2:]
         ratios.append(median(ours for ours, _ in pairs) / median(theirs for _, theirs in pairs))
         if ratios[-1] <= 1.5:

@@ -163,11 +163,11 @@ class FastWeights(nn.Module):
             return self.form
         return "attention" if self.inner_steps * steps <= (self.inner_steps + 1) * self.hidden_size else "matrix"
 
-    def stored(self, hidden: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+    def stored(self, hidden: Tensor) -> Tensor:
         """What is written, with or without a way back for its gradient."""
         return hidden if self.through_memory else hidden.detach()
 
-    def normalise(self, summed: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+    def normalise(self, summed: Tensor) -> Tensor:
         """LN of (F5), or what the option `normalised` puts in its place."""
         if self.normalised == "none":
             return summed

@@ -64,7 +64,7 @@ class AssociativeRetrieval(Task):
     input_size, output_size = VOCABULARY, DIGITS
     names = {"error": "error rate", "loss": "cross-entropy (nats)"}
 
-    def __init__(self, pairs: int = 4, sizes: tuple[int, int, int] = (100_000, 10_000, 20_000)):
+    def __init__(self, pairs: int = 4, sizes: tuple[int, ...] = (100_000, 10_000, 20_000)):
         if not 1 <= pairs <= LETTERS:
             raise ValueError(f"pairs is {pairs}; it must lie between 1 and {LETTERS}.")
         if len(sizes) != 3 or min(sizes) < 1:
