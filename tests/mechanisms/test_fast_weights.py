@@ -21,6 +21,7 @@ OPTIONS += [
     dict(normalised="none", inner_steps=2),
     dict(through_memory=False),
     dict(through_memory=False, write="stale"),
+    dict(product="diagonal", inner_steps=2),
 ]
 
 
@@ -51,14 +52,15 @@ def normalised(layer, v):
 def one_example(layer, sequence):
     """(F1), (F2) and (F5) for one example, with A as a matrix."""
     w, c, relu = layer.recurrent.weight, layer.input.weight, torch.relu
+    seen = torch.eye(HIDDEN) if layer.product == "diagonal" else torch.ones(HIDDEN, HIDDEN)
     in_loop = normalised if layer.normalised != "none" else lambda _, v: v
     h, a, outputs = sequence.new_zeros(HIDDEN), sequence.new_zeros(HIDDEN, HIDDEN), []
 
     def written(a, v):
-        return layer.decay * a + layer.rate * torch.outer(v, v)
+        return layer.decay * a + layer.rate * torch.outer(v, v) * seen
 
     for x in sequence:
-        boundary = w @ h + c @ x
+        boundary = (w * seen) @ h + c @ x
         start = relu(normalised(layer, boundary) if layer.normalised == "everywhere" else boundary)
         read_from = written(a, start) if layer.write == "preliminary" else a
         read_from = read_from if layer.through_memory else read_from.detach()
@@ -221,6 +223,7 @@ def test_the_recurrent_weights_start_at_a_multiple_of_the_identity():
     [
         {"form": "both"},
         {"write": "never"},
+        {"product": "outer"},
         {"normalised": "twice"},
         {"decay": 1.1},
         {"decay": -0.1},
