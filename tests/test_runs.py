@@ -228,3 +228,13 @@ def test_the_updates_until_a_goal_are_those_of_the_first_look_that_reached_it():
 def test_a_goal_that_the_task_does_not_measure_is_refused_before_training():
     with pytest.raises(SettingsError, match=r"^The goal names 'accuracy'; this task has error, loss, ponder_steps\.$"):
         experiment(goal={"accuracy": 0.9})
+
+
+def test_a_model_that_ponders_stands_beside_the_fixed_repeats_of_its_mean_n():
+    made = experiment()
+    rows = [("act-0.01", 2.9, 0.1), ("act-0.01-prefix", 3.1, 0.2), ("rnn", 1.0, 0.5), ("repeats-3", 3.0, 0.3)]
+    rows += [("repeats-2-prefix", 2.0, 0.4), ("ponder-0.1", 1.2, 0.6)]
+    made = [replace(made, model=name, metrics={"error": error, "ponder_steps": n}) for name, n, error in rows]
+    beside = runs.beside_repeats(made, "error").set_index("model")
+    assert list(beside["as many steps, fixed"]) == ["repeats-3", "repeats-2-prefix", "rnn"]
+    assert beside.loc["act-0.01"].tolist() == [2.9, 0.1, "repeats-3", 0.3]

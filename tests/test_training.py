@@ -16,7 +16,7 @@ import torch
 from companion.baselines import LSTM, FixedRepeats
 from companion.mechanisms import AdaptiveComputation, SparseAttentiveBacktracking
 from companion.network import Network
-from companion.tasks import Adding, Copying, Parity
+from companion.tasks import Adding, Batch, Copying, Parity
 from companion.training import Diverged, Trainer, TrainingError, reached, search, write_whole
 
 # What a subprocess runs: a training of N updates, with a checkpoint, that prints its final weights' sum and history.
@@ -311,3 +311,10 @@ def test_one_thread_is_used_on_a_cpu():
     torch.set_num_threads(2)
     trainer()
     assert torch.get_num_threads() == 1
+
+
+def test_batches_of_several_lengths_are_averaged_over_their_examples():
+    each = trainer()
+    whole = each.task.batch(torch.Generator().manual_seed(0), 30)
+    parts = [Batch(whole.inputs[:, part], whole.targets[..., part]) for part in (slice(0, 7), slice(7, 30))]
+    assert each.evaluate(parts) == pytest.approx(each.evaluate(whole), rel=1e-5)

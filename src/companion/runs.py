@@ -17,6 +17,7 @@ __all__ = [
     "RecordError",
     "against_paper",
     "benchmark",
+    "beside_repeats",
     "experiments",
     "load",
     "load_all",
@@ -83,6 +84,27 @@ def summary(records: list[Record], metric: str) -> pd.DataFrame:
     grouped = rows.assign(minutes=rows.seconds / 60).groupby(["model", "profile"], sort=False)
     numbers = grouped[metric].agg(runs="count", mean="mean", least="min", most="max")
     return numbers.join(grouped[["updates", "minutes"]].mean().round(1))
+
+
+def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
+    """Every model that decides its own N beside the fixed repeats nearest to its mean N, a row each, means over seeds.
+
+    A model that repeats is called `repeats-n`, or `rnn` or `lstm` for one step; what follows in a name, such as
+    `-prefix`, must be the same on both sides.
+    """
+    rows = table(records).reindex(columns=["model", metric, "ponder_steps"])
+    means = rows.groupby("model", sort=False).mean().reset_index()
+    names = means.model.str.extract(r"^(?P<family>rnn|lstm|repeats-\d+|[a-z]+-[0-9.e-]*[0-9])(?P<rest>.*)$")
+    means = means.join(names)
+    fixed = means[means.family.str.match("rnn|lstm|repeats").astype(bool)]
+    found = []
+    for row in means.drop(fixed.index).itertuples():
+        alike = fixed[fixed.rest == row.rest]
+        if alike.empty:
+            continue
+        nearest = alike.loc[(alike.ponder_steps - row.ponder_steps).abs().idxmin()]
+        found.append([row.model, row.ponder_steps, getattr(row, metric), nearest.model, nearest[metric]])
+    return pd.DataFrame(found, columns=["model", "mean N", metric, "as many steps, fixed", f"{metric} there"])
 
 
 def updates_until(records: list[Record], goal: dict[str, int | float]) -> pd.Series:

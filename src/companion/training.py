@@ -135,7 +135,7 @@ class Trainer:
             torch.manual_seed(seed)
             self.network = build().to(device)
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate)
-        self.validation = task.held_out("validation").to(device)
+        self.validation = task.held_out("validation")
         self.step, self.seconds, self.history, self.skipped = 0, 0.0, [], {}
         if checkpoint is not None and checkpoint.exists():
             self.load()
@@ -193,19 +193,25 @@ class Trainer:
         return self.history[-1]
 
     @torch.no_grad()
-    def evaluate(self, batch: Batch, chunk: int = 1000) -> dict[str, Number]:
-        """The mean of each metric over a batch, and mean N (`ponder_steps`) if the layer ponders."""
+    def evaluate(self, batch: Batch | list[Batch], chunk: int = 1000) -> dict[str, Number]:
+        """The mean of each metric over a batch or several, and mean N (`ponder_steps`) if the layer ponders."""
         totals: dict[str, Number] = {}
-        batch = batch.to(self.device)
-        for part in zip(batch.inputs.split(chunk, 1), batch.targets.split(chunk, -1), strict=True):
-            inputs, targets = self.task.play(self.network, Batch(*part))
+        batches = [batch] if isinstance(batch, Batch) else batch
+        parts = [
+            Batch(*part)
+            for each in batches
+            for part in zip(each.inputs.split(chunk, 1), each.targets.split(chunk, -1), strict=True)
+        ]
+        for part in parts:
+            inputs, targets = self.task.play(self.network, part.to(self.device))
             predictions, answer = self.network(inputs)
             metrics = self.task.metrics(predictions, targets)
             if "ponder_steps" in answer.trace:
                 metrics["ponder_steps"] = answer.trace["ponder_steps"].float().mean(0)
             for name, values in metrics.items():
                 totals[name] = totals.get(name, 0.0) + values.sum().item()
-        return {name: total / batch.inputs.shape[1] for name, total in totals.items()}
+        count = sum(each.inputs.shape[1] for each in batches)
+        return {name: total / count for name, total in totals.items()}
 
     def test(self) -> dict[str, Any]:
         """The metrics on the test set, what more the task records, and the share of windows that were `replayed`."""

@@ -41,11 +41,11 @@ class Task:
     judged_by: str = "loss"
 
     def batch(self, generator: torch.Generator, size: int) -> Batch:
-        """Draw `size` training examples."""
+        """Draw `size` training examples, all of one length."""
         raise NotImplementedError
 
-    def held_out(self, split: str) -> Batch:
-        """The fixed examples of "validation" or "test", the same for every run."""
+    def held_out(self, split: str) -> Batch | list[Batch]:
+        """The fixed examples of "validation" or "test", the same for every run; of several lengths, a batch for each."""
         raise NotImplementedError
 
     def play(self, network: nn.Module, batch: Batch) -> Batch:
