@@ -45,7 +45,7 @@ class Task:
         raise NotImplementedError
 
     def held_out(self, split: str) -> Batch | list[Batch]:
-        """The fixed examples of "validation" or "test", the same for every run; of several lengths, a batch for each."""
+        """The fixed examples of "validation" or "test", the same for every run; one batch for each length."""
         raise NotImplementedError
 
     def play(self, network: nn.Module, batch: Batch) -> Batch:
