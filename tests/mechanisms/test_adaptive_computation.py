@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from companion.mechanisms import AdaptiveComputation
+from companion.mechanisms import AdaptiveComputation, fast_pondering
 
 INPUT, HIDDEN, TIME, BATCH, TAU = 3, 4, 5, 4, 0.1
 CELLS = ("rnn", "gru", "lstm")
@@ -12,7 +12,7 @@ CELLS = ("rnn", "gru", "lstm")
 def make(cell="rnn", halting_bias=-0.5, spread=4.0, **options):
     """Halting weights large enough that examples and steps differ in N."""
     layer = AdaptiveComputation(
-        INPUT, HIDDEN, cell=cell, halting_bias=halting_bias, time_penalty=TAU, **options
+        INPUT, HIDDEN, cell=cell, halting_bias=halting_bias, time_penalty=TAU, form=make.form, **options
     ).double()
     with torch.no_grad():
         layer.halt.weight.mul_(spread)
@@ -57,6 +57,13 @@ def same(left, right):
             torch.testing.assert_close(mine, yours, rtol=1e-9, atol=1e-11)
 
 
+@pytest.fixture(params=["plain", "fast", "fast, shrinking"], autouse=True)
+def form(request, monkeypatch):
+    """Each test is of every form; the fast one shrinks no batch of this size unless it is told to shrink all."""
+    monkeypatch.setattr(make, "form", request.param.partition(",")[0], raising=False)
+    monkeypatch.setattr(fast_pondering, "WORTH_SHRINKING", 0 if "shrinking" in request.param else 10**9)
+
+
 @pytest.mark.parametrize("max_steps", [2, 100])
 @pytest.mark.parametrize("cell", CELLS)
 def test_everything_is_what_a_loop_over_examples_gives(cell, max_steps, float64):
@@ -93,6 +100,19 @@ def test_a_batch_gives_what_its_rows_give_one_by_one(cell, float64):
     )
     (gradient,) = torch.autograd.grad(whole.outputs[:, 1].sum() + whole.cost[1], inputs)
     assert (gradient[:, [0, 2, 3]] == 0).all()
+
+
+@pytest.mark.parametrize("cell", CELLS)
+def test_the_fast_form_agrees_with_the_plain_one_in_outputs_and_every_gradient(cell, float64):
+    layer, inputs = make(cell, halting_bias=-1.0, max_steps=12), (2 * float64(TIME, 40, INPUT)).requires_grad_()
+    payoff, found = float64(TIME, 40, HIDDEN), []
+    for layer.form in ("plain", make.form):
+        answer = layer(inputs)
+        last = sum(part.square().sum() for part in answer.state)
+        loss = (answer.outputs * payoff).sum() + answer.cost.square().sum() + last
+        found.append([answer.outputs, *answer.state, answer.cost, *gradients(layer, inputs, loss)])
+        assert answer.trace["ponder_steps"].unique().numel() > 4
+    same(*found)
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -172,7 +192,9 @@ def test_the_trace_holds_n_itself_and_is_out_of_the_graph(float64):
     assert torch.equal((spread > 0).sum(1), steps)
 
 
-@pytest.mark.parametrize("options", [{"max_steps": 0}, {"time_penalty": -1.0}, {"epsilon": 0.0}, {"cell": "relu"}])
+@pytest.mark.parametrize(
+    "options", [{"max_steps": 0}, {"time_penalty": -1.0}, {"epsilon": 0.0}, {"cell": "relu"}, {"form": "slow"}]
+)
 def test_bad_options_are_refused_in_one_sentence(options):
     with pytest.raises(ValueError, match=rf"^{next(iter(options))} is .*; it must [^.]*\.$"):
         AdaptiveComputation(INPUT, HIDDEN, **options)

@@ -5,7 +5,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from companion.answer import Answer
-from companion.mechanisms.adaptive_computation import Cell
+from companion.mechanisms.cell import Cell
 
 
 class FixedRepeats(nn.Module):
@@ -38,8 +38,7 @@ class FixedRepeats(nn.Module):
     def forward(self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, ...] | None = None) -> Answer:
         state = self.cell.start(inputs) if state is None else state
         outputs = []
-        for x in inputs:
-            first, again = self.cell.flagged(x)
+        for first, again in zip(*self.cell.drives(inputs), strict=True):
             for step in range(self.repeats):
                 state = self.cell(again if step else first, state)
             outputs.append(state[0])

@@ -1,6 +1,6 @@
 """The three mechanisms of the book, one file each."""
 
-from companion.mechanisms.adaptive_computation import AdaptiveComputation, halting_distribution
+from companion.mechanisms.adaptive_computation import AdaptiveComputation
 from companion.mechanisms.fast_weights import FastWeights, fast_memory_read
 from companion.mechanisms.glimpse_fast_weights import GlimpseFastWeights
 from companion.mechanisms.selection import released_weights, sparsify

@@ -1,0 +1,63 @@
+"""A recurrent cell for many steps on one input.
+
+The cell sees the input with one more number: a flag that is 1 at the first inner step on an input and 0 at all later
+ones. So the part of its sums that comes from the input has two values only, whatever the number of inner steps. They
+are computed once, for all inputs at once; a step adds what comes from the state.
+
+Source: Graves 2016, section 2, equations 3 and 4 and the text between them.
+"""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.nn import functional
+
+CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
+
+
+class Cell(nn.Module):
+    """A recurrent cell whose state is one tuple of tensors, and which is told whether its input is new.
+
+    Args:
+        kind: "rnn" (tanh), "gru" or "lstm".
+        input_size, hidden_size: widths of the input, without the flag, and of the state.
+
+    Raises:
+        ValueError: an unknown kind.
+    """
+
+    def __init__(self, kind: str, input_size: int, hidden_size: int):
+        super().__init__()
+        if kind not in CELLS:
+            raise ValueError(f"cell is {kind!r}; it must be one of {', '.join(CELLS)}.")
+        self.kind, self.hidden_size, self.parts = kind, hidden_size, 2 if kind == "lstm" else 1
+        self.cell = CELLS[kind](input_size + 1, hidden_size)
+
+    def start(self, inputs: Float[Tensor, "time batch features"]) -> tuple[Tensor, ...]:
+        """A state of zeros: (h,), or (h, c) for an LSTM, each (batch, hidden)."""
+        return (inputs.new_zeros(inputs.shape[1], self.hidden_size),) * self.parts
+
+    def drives(
+        self, inputs: Float[Tensor, "time batch features"]
+    ) -> tuple[Float[Tensor, "time batch sums"], Float[Tensor, "time batch sums"]]:
+        """What each input adds to the cell's sums: at its first inner step, and at all the others."""
+        weight, bias = self.cell.weight_ih, self.cell.bias_ih
+        if self.kind != "gru":  # which multiplies a part of what comes from the state, bias included
+            bias = bias + self.cell.bias_hh
+        again = functional.linear(inputs, weight[:, :-1], bias)
+        return again + weight[:, -1], again
+
+    def forward(self, drive: Float[Tensor, "batch sums"], state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+        """The next state, from a drive and the state before it."""
+        hidden, weight = state[0], self.cell.weight_hh.t()
+        if self.kind == "rnn":
+            return (torch.addmm(drive, hidden, weight).tanh(),)
+        if self.kind == "gru":
+            reset, update, new = drive.chunk(3, 1)
+            from_reset, from_update, from_new = torch.addmm(self.cell.bias_hh, hidden, weight).chunk(3, 1)
+            keep = (update + from_update).sigmoid()
+            new = (new + (reset + from_reset).sigmoid() * from_new).tanh()
+            return (new + keep * (hidden - new),)
+        take, keep, new, give = torch.addmm(drive, hidden, weight).chunk(4, 1)
+        cell = keep.sigmoid() * state[1] + take.sigmoid() * new.tanh()
+        return give.sigmoid() * cell.tanh(), cell
