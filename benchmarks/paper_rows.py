@@ -1,4 +1,4 @@
-"""What the papers' rows would take here: python benchmarks/paper_rows.py [RESULT.json]
+"""What the papers' rows would take here: python benchmarks/paper_rows.py [EXPERIMENT ...]
 
 For each experiment and each model of its paper profile: the seconds of one update at the paper's sizes, on one thread,
 and with them the hours of all its updates. The models are the notebook's own: its cells are run up to the training,
@@ -9,6 +9,8 @@ A network that ponders does so before it is trained, so its rows say the least i
 does not depend on what the data say, so what comes with the package stands in for what would be downloaded, and blank
 pictures for CIFAR-10 and for faces. The text that stands in has 195 characters where text8 has 27: those rows say a
 little too much.
+
+With experiments named, such as attend/catch, only these are measured; the other rows of the file stay as they are.
 """
 
 import io
@@ -76,12 +78,15 @@ def blank_faces(source: str) -> data.Faces:
     return data.Faces(torch.zeros(len(people), 48, 48, dtype=torch.uint8), classes, people, names)
 
 
-def main(result: Path) -> None:
+def main(asked: list[str]) -> None:
     data.cifar10, data.face_set = blank_pictures, blank_faces
-    rows = []
+    kept = runs.benchmark("paper_rows").to_dict("records") if asked else []
+    rows = [row for row in kept if row["experiment"] not in asked]
     for file in sorted((ROOT / "notebooks").glob("*/*.paper.yaml")):
         notebook = file.with_name(file.name.split(".")[0] + ".ipynb")
         experiment = f"{notebook.parent.name}/{notebook.stem}"
+        if asked and experiment not in asked:
+            continue
         parameters = profile_parameters(notebook, "paper") | {"device": "cpu"}
         if "source" in parameters:
             parameters["source"] = STANDS_IN.get(parameters["source"], parameters["source"])
@@ -99,9 +104,10 @@ def main(result: Path) -> None:
                 }
             )
             print("{experiment:28} {model:24} {seconds:9.3f} s {hours:9.1f} h".format(**rows[-1]), flush=True)
-    runs.save_benchmark(result, {"profile": "paper"}, rows)
+    rows.sort(key=lambda row: row["experiment"])
+    runs.save_benchmark(runs.results_folder() / "benchmarks" / "paper_rows.json", {"profile": "paper"}, rows)
 
 
 if __name__ == "__main__":
     os.environ.setdefault("MPLBACKEND", "agg")
-    main(Path(sys.argv[1] if len(sys.argv) > 1 else "book/results/benchmarks/paper_rows.json"))
+    main(sys.argv[1:])
