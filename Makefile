@@ -73,6 +73,7 @@ record: .venv/.installed
 bench: .venv/.installed
 	@$(BIN)/python benchmarks/remind.py
 	@$(BIN)/python benchmarks/attend.py
+	@$(BIN)/python benchmarks/ponder.py
 	@$(BIN)/python benchmarks/paper_rows.py
 
 lint: .venv/.installed-dev

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 import yaml
 
 from companion import data, runs
@@ -41,6 +42,29 @@ def test_what_was_recorded_has_a_row_for_every_measurement():
 def test_an_unknown_benchmark_gets_one_sentence():
     with pytest.raises(runs.RecordError, match=r"^There is no benchmark .*; `make bench` measures it\.$"):
         runs.benchmark("nothing")
+
+
+def test_the_masked_loop_that_adaptive_computation_is_measured_against_computes_the_same():
+    script = runpy.run_path(str(ROOT / "benchmarks" / "ponder.py"))
+    setting = script["SETTINGS"]["parity"]._replace(batch=9, steps=2)
+    layer = script["halting"](setting, -0.5, 3.0, max_steps=6)
+    adaptive, loop = script["Adaptive"](layer), script["MaskedLoop"](layer)
+    loop.read_out = adaptive.read_out
+    inputs = torch.randn(setting.steps, setting.batch, setting.input_size)
+    assert layer(inputs).trace["ponder_steps"].unique().numel() > 2
+    found = [
+        [loss, *torch.autograd.grad(loss, list(adaptive.parameters()))] for loss in (adaptive(inputs), loop(inputs))
+    ]
+    for mine, yours in zip(*found, strict=True):
+        torch.testing.assert_close(mine, yours, rtol=1e-4, atol=1e-6)
+
+
+def test_what_pondering_cost_has_a_row_for_every_layer_and_setting():
+    rows = runs.benchmark("ponder")
+    tasks = runpy.run_path(str(ROOT / "benchmarks" / "ponder.py"))["SETTINGS"]
+    assert set(rows.task) == set(tasks)
+    assert {"torch cell", "fast form", "plain form", "masked loop", "halts, cap 20"} == set(rows.layer)
+    assert (rows[["seconds", "ratio", "mean_n", "longest"]] > 0).all(axis=None)
 
 
 def test_every_row_of_a_paper_profile_has_its_price():
