@@ -10,6 +10,7 @@ from companion.tasks.language import Language
 from companion.tasks.parity import Parity
 from companion.tasks.pixel_cifar10 import PixelCIFAR10
 from companion.tasks.pixel_mnist import PixelMNIST
+from companion.tasks.sort import Sort
 from companion.tasks.task import Batch, Task, seeded
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Parity",
     "PixelCIFAR10",
     "PixelMNIST",
+    "Sort",
     "Task",
     "seeded",
 ]
