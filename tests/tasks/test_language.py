@@ -170,7 +170,7 @@ def test_every_character_is_of_one_kind():
 
 
 def reader(task, asked):
-    """A network that spends as many steps on a character as its index, and is sure of what comes next, or not at all."""
+    """A network that spends as many steps on a character as its index, and is sure of the next or has no idea."""
 
     def follow(batch):
         asked.append(batch.inputs.shape[1])

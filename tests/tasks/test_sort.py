@@ -63,7 +63,7 @@ def test_the_price_of_rejection_that_the_task_states():
 
 @pytest.mark.parametrize(("count", "gap"), [(2, 1.0), (3, 0.3), (4, 0.5), (6, 0.1)])
 def test_numbers_with_a_gap_are_distributed_as_rejection_says(count, gap):
-    """Share kept, means, variances, covariances of neighbours and distribution functions, each to five standard errors."""
+    """The share kept, means, squares, products of neighbours, a distribution function: to five standard errors."""
     drawn = torch.randn(count, 400_000, generator=generator()).sort(0).values
     kept = drawn[:, (drawn.diff(dim=0) >= gap).all(0)]
     share = kept.shape[1] / 400_000

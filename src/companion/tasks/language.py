@@ -187,7 +187,7 @@ class Language(Task):
         return by_kind | {f"{name}_along": value for name, value in zip(names, rounded, strict=True)}
 
     def followed(self, windows: Tensor, follow: Follow) -> Tensor | None:
-        """N, entropy and loss at each character of windows, (3, time, windows), or None if the layer does not ponder."""
+        """N, entropy and loss at each character, (3, time, windows), or None if the layer does not ponder."""
         batch = self.encode(windows)
         predictions, steps = follow(batch)
         if steps is None:

@@ -9,8 +9,8 @@ while the answer is read out, one position a step. So n numbers take 2n steps, a
 
 The **best blind guess** does not look at the numbers. It counts them, and so knows which answers are possible at all.
 Then every order is as likely as every other: one answer is right with probability 1/n!, one position with 1/n, and no
-forecast of a position does better than log n nats. To leave out a position once it was named does not help the loss: the
-network is not told whether what it named before was right.
+forecast of a position does better than log n nats. It does not help the loss to leave out a position that was named
+before, since the network is not told whether that was right.
 
 Two numbers that are almost equal are hard to tell apart. The paper blames such pairs for the errors that remain, and
 suggests numbers with a gap between them, but has not run that. With `gap` this task does: the numbers are normal under
@@ -99,7 +99,7 @@ class Sort(Task):
     Inputs are (2n, batch, 2): the number, and 1 at the last. Targets are (n, batch): at the k-th output step the
     position, from 0, of the k-th smallest number. Predictions are (2n, batch, max_numbers), of which the last n count.
     The loss is the sum of their cross-entropies. Metrics: `error`, the share of sequences with a wrong position
-    anywhere; `position_error`; `loss`. All sequences of a batch have one length, and a held-out set is a batch for each.
+    anywhere; `position_error`; `loss`. The sequences of a batch have one length; a held-out set is a batch for each.
 
     Raises:
         ValueError: fewer than two numbers, no held-out sequence, or a gap below 0 or so wide that `max_numbers` numbers
