@@ -16,7 +16,7 @@ import torch
 from companion.baselines import LSTM, FixedRepeats
 from companion.mechanisms import AdaptiveComputation, SparseAttentiveBacktracking
 from companion.network import Network
-from companion.tasks import Adding, Batch, Copying, Parity
+from companion.tasks import Adding, Batch, Copying, Parity, Sort
 from companion.training import Diverged, Trainer, TrainingError, reached, search, write_whole
 
 # What a subprocess runs: a training of N updates, with a checkpoint, that prints its final weights' sum and history.
@@ -318,3 +318,25 @@ def test_batches_of_several_lengths_are_averaged_over_their_examples():
     whole = each.task.batch(torch.Generator().manual_seed(0), 30)
     parts = [Batch(whole.inputs[:, part], whole.targets[..., part]) for part in (slice(0, 7), slice(7, 30))]
     assert each.evaluate(parts) == pytest.approx(each.evaluate(whole), rel=1e-5)
+
+
+def test_following_gives_the_predictions_and_n_at_each_step():
+    task = Sort(3, held_out_each=4)
+
+    def following(layer):
+        return Trainer(lambda: Network(task, layer), task, learning_rate=1e-3, seed=0, batch_size=4)
+
+    each, batch = following(AdaptiveComputation(2, 8, halting_bias=-1.0)), task.batch(torch.Generator(), 5, 3)
+    predictions, steps = each.follow(batch)
+    expected, answer = each.network(batch.inputs)
+    assert torch.equal(predictions, expected)
+    assert not predictions.requires_grad
+    assert torch.equal(steps, answer.trace["ponder_steps"])
+    assert steps.float().mean().item() == pytest.approx(each.evaluate(batch)["ponder_steps"])
+    assert following(LSTM(2, 8)).follow(batch)[1] is None
+
+
+def test_what_goes_along_the_steps_is_part_of_the_test():
+    task = Sort(5, held_out_each=4)
+    each = Trainer(lambda: Network(task, FixedRepeats(2, 8)), task, learning_rate=1e-3, seed=0, batch_size=4)
+    assert each.test()["ponder_steps_along"] == [[2.0] * 10]

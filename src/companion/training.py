@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 from tqdm import tqdm
 
 from companion.tasks import Batch, Task, seeded
@@ -213,11 +213,19 @@ class Trainer:
         count = sum(each.inputs.shape[1] for each in batches)
         return {name: total / count for name, total in totals.items()}
 
+    @torch.no_grad()
+    def follow(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
+        """The predictions, and N at each step, (time, batch), if the layer ponders, else None; both on the CPU."""
+        inputs, _ = self.task.play(self.network, batch.to(self.device))
+        predictions, answer = self.network(inputs)
+        steps = answer.trace.get("ponder_steps")
+        return predictions.cpu(), None if steps is None else steps.cpu()
+
     def test(self) -> dict[str, Any]:
         """The metrics on the test set, what more the task records, and the share of windows that were `replayed`."""
         metrics = self.evaluate(self.task.held_out("test"))
         skipped = {name: value for name, value in (self.history or [{}])[-1].items() if name == "replayed"}
-        return metrics | self.task.details(self.evaluate) | skipped
+        return metrics | self.task.details(self.evaluate) | self.task.along(self.follow) | skipped
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""

@@ -9,7 +9,7 @@ import torch
 
 from companion import data
 from companion.tasks import Language, seeded
-from companion.tasks.language import SOURCES, in_order
+from companion.tasks.language import KINDS, SOURCES, in_order
 
 TEXT = b"the cat sat on the mat and the rat sat on the cat. " * 8
 
@@ -138,6 +138,94 @@ def test_bits_are_nats_over_the_logarithm_of_two():
     by_hand = -predictions.log_softmax(2).gather(2, targets.unsqueeze(2)).squeeze(2).mean(0)
     torch.testing.assert_close(task.loss(predictions, targets), by_hand)
     torch.testing.assert_close(scored["bits_per_character"] * math.log(2), by_hand)
+
+
+def test_a_summed_loss_is_the_mean_times_the_steps_and_leaves_the_metrics_alone():
+    one, other = Language("tiny", 6), Language("tiny", 6, summed=True)
+    predictions, targets = torch.randn(6, 3, one.output_size), torch.randint(one.output_size, (6, 3))
+    torch.testing.assert_close(other.loss(predictions, targets), 6 * one.loss(predictions, targets))
+    for name, values in one.metrics(predictions, targets).items():
+        assert torch.equal(other.metrics(predictions, targets)[name], values)
+
+
+def test_every_character_is_of_one_kind():
+    task = Language("enwik8-excerpt", 50, 4, 4)
+    assert len(set().union(*KINDS.values())) == sum(map(len, KINDS.values()))
+    found = dict(zip(task.characters, task.kinds(torch.arange(len(task.characters))).tolist(), strict=True))
+    names = [*KINDS, "other"]
+    for character in range(128):
+        letter = chr(character)
+        if character not in found:
+            continue
+        if letter.isalpha():
+            expected = "letter"
+        elif letter.isdigit():
+            expected = "digit"
+        else:
+            alone = {" ": "space", "\n": "end of line", ",": "comma", ".": "full stop", "<": "<"}
+            expected = alone.get(letter, "other bracket" if letter in "[](){}>" else "other")
+        assert names[found[character]] == expected
+    assert {found[character] for character in found if character > 127} == {len(KINDS)}
+    assert task.kinds(torch.tensor(len(task.characters))) == len(KINDS)  # what training lacks
+
+
+def reader(task, asked):
+    """A network that spends as many steps on a character as its index, and is sure of the next or has no idea."""
+
+    def follow(batch):
+        asked.append(batch.inputs.shape[1])
+        index = batch.inputs.argmax(2)
+        sure = (index % 2 == 0).unsqueeze(2) * 40.0
+        return sure * torch.nn.functional.one_hot(batch.targets, task.output_size), index
+
+    return follow
+
+
+def test_what_is_recorded_by_kind_is_counted_by_hand(monkeypatch):
+    monkeypatch.setattr("companion.tasks.language.FOLLOWED", 3)
+    monkeypatch.setitem(SOURCES, "marks", lambda: (b"a, b. 12 <c> d\n", b"a, b, c. a", b"aa, <1> b 2 c. b, a 1 dd"))
+    task, asked = Language("marks", 4), []
+    found = task.along(reader(task, asked))
+    assert asked == [2, 3, 2]
+    expected = {kind: [] for kind in range(len(KINDS) + 1)}
+    for window in task.windows["test"].T:
+        for index in window[:-1].tolist():
+            kind = next((i for i, kind in enumerate(KINDS.values()) if task.characters[index] in kind), len(KINDS))
+            expected[kind].append(index)
+    for kind, indices in expected.items():
+        if not indices:
+            assert found["ponder_steps_by_kind"][kind] is found["entropy_by_kind"][kind] is None
+            continue
+        unsure = sum(index % 2 for index in indices) / len(indices) * math.log(task.output_size)
+        assert found["ponder_steps_by_kind"][kind] == pytest.approx(sum(indices) / len(indices))
+        assert found["loss_by_kind"][kind] == pytest.approx(unsure, abs=1e-5)
+        assert found["entropy_by_kind"][kind] == pytest.approx(unsure, abs=1e-5)
+    assert found["ponder_steps_by_kind"][list(KINDS).index("end of line")] is None
+
+
+def test_two_passages_are_recorded_character_by_character():
+    task = Language("enwik8-excerpt", 60, 4, 4)
+    found = task.along(reader(task, []))
+    first, page = spelled(task, task.passages())
+    text = data.enwik8_excerpt()[950_000:]
+    assert first.encode() == text[:61]
+    assert page.encode() in text
+    assert page.index("<page>") == 30
+    assert text.index(b"<page>") == text.index(page.encode()) + 30
+    indices = task.passages().inputs.argmax(2).T
+    assert torch.equal(torch.tensor(found["ponder_steps_along"]), indices.double())
+    unsure = (indices % 2).double() * math.log(task.output_size)
+    for name in ("loss_along", "entropy_along"):
+        torch.testing.assert_close(torch.tensor(found[name], dtype=torch.double), unsure, atol=1e-4, rtol=0)
+
+
+def test_without_a_page_the_second_passage_is_the_first(tiny):
+    one, other = spelled(task := Language("tiny", 9), task.passages())
+    assert one == other == spelled(task, task.held_out("test"))[0]
+
+
+def test_of_a_layer_that_does_not_ponder_nothing_is_recorded_along_the_text():
+    assert Language("tiny", 9).along(lambda batch: (torch.zeros(9, batch.inputs.shape[1], 3), None)) == {}
 
 
 def test_batches_come_from_the_seed_and_from_training_alone(tiny):

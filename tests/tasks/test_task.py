@@ -141,3 +141,4 @@ def test_a_task_that_is_not_written_says_so():
     with pytest.raises(NotImplementedError):
         Task().batch(torch.Generator(), 1)
     assert Task().details(lambda batch: {}) == {}
+    assert Task().along(lambda batch: (batch.inputs, None)) == {}

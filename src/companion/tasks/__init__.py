@@ -12,6 +12,7 @@ from companion.tasks.logic import Logic
 from companion.tasks.parity import Parity
 from companion.tasks.pixel_cifar10 import PixelCIFAR10
 from companion.tasks.pixel_mnist import PixelMNIST
+from companion.tasks.sort import Sort
 from companion.tasks.task import Batch, Task, seeded
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Parity",
     "PixelCIFAR10",
     "PixelMNIST",
+    "Sort",
     "Task",
     "seeded",
 ]

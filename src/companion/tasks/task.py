@@ -20,6 +20,10 @@ class Batch(NamedTuple):
         return Batch(self.inputs.to(device), self.targets.to(device))
 
 
+# Takes a batch; gives the predictions, and N at each step, (time, batch), or None of a layer that does not ponder.
+Follow = Callable[[Batch], tuple[Tensor, Tensor | None]]
+
+
 class Task:
     """What training needs to know of a task. Nothing in a task knows a mechanism.
 
@@ -67,6 +71,14 @@ class Task:
         """More to record of a trained network, such as its error by difficulty; nothing by default.
 
         `evaluate` takes a batch, and optionally as `chunk` how many examples to look at together.
+        """
+        return {}
+
+    def along(self, follow: Follow) -> dict[str, list]:
+        """More to record that goes by the time step, such as N at each; nothing by default.
+
+        `follow` takes a batch. It gives the predictions, and N at each step, (time, batch), or None if the layer does
+        not ponder.
         """
         return {}
 
