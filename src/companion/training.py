@@ -216,6 +216,7 @@ class Trainer:
     @torch.no_grad()
     def follow(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """The predictions, and N at each step, (time, batch), if the layer ponders, else None; both on the CPU."""
+        self.network.eval()
         inputs, _ = self.task.play(self.network, batch.to(self.device))
         predictions, answer = self.network(inputs)
         steps = answer.trace.get("ponder_steps")
