@@ -170,6 +170,8 @@ def test_numbers_of_the_papers_say_where_they_were_seen():
         "attend/associative_retrieval",
         "attend/catch",
         "ponder/parity",
+        "ponder/sort",
+        "ponder/wikipedia",
     ]
     numbers = [runs.paper_numbers(experiment) for experiment in experiments]
     for rows in numbers:
