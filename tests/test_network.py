@@ -5,7 +5,7 @@ import torch
 from torch import nn
 
 from companion.answer import Answer
-from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, SelfAttentiveLSTM, Transformer
+from companion.baselines import IRNN, LSTM, FixedRepeats, LayerNormRNN, PonderNet, SelfAttentiveLSTM, Transformer
 from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttentiveBacktracking
 from companion.network import Network
 from companion.tasks import Adding, AssociativeRetrieval, Catch, Copying, Language, Parity, PixelCIFAR10, PixelMNIST
@@ -21,6 +21,7 @@ LAYERS = {
     "IRNN": IRNN,
     "layer-norm RNN": LayerNormRNN,
     "fixed repeats": FixedRepeats,
+    "PonderNet": PonderNet,
 }
 TASKS = {
     "adding": lambda: Adding(6, held_out_size=4),
@@ -73,7 +74,7 @@ def test_each_layer_runs_and_learns_in_each_task(layer, task, tasks):
 def test_the_layer_s_cost_is_zero_unless_it_ponders(tasks):
     for name, make in LAYERS.items():
         cost = make(3, HIDDEN)(torch.randn(4, BATCH, 3)).cost
-        assert (cost > 0).all() if name == "adaptive computation" else (cost == 0).all(), name
+        assert (cost > 0).all() if name in ("adaptive computation", "PonderNet") else (cost == 0).all(), name
 
 
 def test_encoder_layer_and_read_out_follow_each_other(tasks):

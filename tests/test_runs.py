@@ -170,6 +170,7 @@ def test_numbers_of_the_papers_say_where_they_were_seen():
         "attend/associative_retrieval",
         "attend/catch",
         "ponder/parity",
+        "ponder/extrapolation",
         "ponder/sort",
         "ponder/wikipedia",
     ]

@@ -146,6 +146,7 @@ class Trainer:
         Raises:
             TrainingError: the loss is not a number.
         """
+        self.network.train()
         batch = self.task.batch(self.generator, self.batch_size).to(self.device)
         inputs, targets = self.task.play(self.network, batch)
         predictions, answer = self.network(inputs)
@@ -195,6 +196,7 @@ class Trainer:
     @torch.no_grad()
     def evaluate(self, batch: Batch | list[Batch], chunk: int = 1000) -> dict[str, Number]:
         """The mean of each metric over a batch or several, and mean N (`ponder_steps`) if the layer ponders."""
+        self.network.eval()
         totals: dict[str, Number] = {}
         batches = [batch] if isinstance(batch, Batch) else batch
         parts = [
@@ -216,6 +218,7 @@ class Trainer:
     @torch.no_grad()
     def follow(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """The predictions, and N at each step, (time, batch), if the layer ponders, else None; both on the CPU."""
+        self.network.eval()
         inputs, _ = self.task.play(self.network, batch.to(self.device))
         predictions, answer = self.network(inputs)
         steps = answer.trace.get("ponder_steps")

@@ -74,7 +74,41 @@ def test_details_ask_for_every_number_of_bits():
     assert list(Parity(2).details(lambda batch: {"error": 0.5})) == ["error_by_bits"]
 
 
-@pytest.mark.parametrize(("arguments", "name"), [({"bits": 0}, "bits"), ({"placement": "middle"}, "placement")])
+@pytest.mark.parametrize("placement", PLACEMENTS)
+def test_with_most_the_test_set_has_the_counts_that_training_and_validation_do_not(placement):
+    task, size = Parity(7, placement, held_out_size=4000, most=4), 4000
+    counts = {
+        name: (batch.inputs[0] != 0).sum(1)
+        for name, batch in {
+            "train": task.batch(torch.Generator().manual_seed(0), size),
+            "validation": task.held_out("validation"),
+            "test": task.held_out("test"),
+        }.items()
+    }
+    for name, allowed in {"train": range(1, 5), "validation": range(1, 5), "test": range(5, 8)}.items():
+        shares = counts[name].bincount(minlength=8) / size
+        for count in range(8):
+            expected = (count in allowed) / len(allowed)
+            assert shares[count].item() == pytest.approx(expected, abs=5 * math.sqrt(expected / size))
+
+
+def test_without_most_nothing_changes():
+    for split in ("validation", "test"):
+        assert torch.equal(Parity(6).held_out(split).inputs, Parity(6, most=6).held_out(split).inputs)
+    assert Parity(6).held_out("test").inputs[0].ne(0).sum(1).unique().tolist() == [1, 2, 3, 4, 5, 6]
+
+
+def test_details_with_most_also_say_the_means_within():
+    details = Parity(4, most=2).details(lambda batch: {"error": batch.inputs[0, 0].ne(0).sum().item() / 10})
+    assert details == {"error_by_bits": pytest.approx([0.1, 0.2, 0.3, 0.4]), "error_within": pytest.approx(0.15)}
+    pondered = Parity(3, most=1).details(lambda batch: {"error": 0.5, "ponder_steps": 2.0})
+    assert pondered["ponder_steps_within"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "name"),
+    [({"bits": 0}, "bits"), ({"placement": "middle"}, "placement"), ({"most": 0}, "most"), ({"most": 65}, "most")],
+)
 def test_bad_arguments_are_refused_in_one_sentence(arguments, name):
     with pytest.raises(ValueError, match=rf"^{name} is .*; it must be [^.]*\.$"):
         Parity(**arguments)

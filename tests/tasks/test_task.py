@@ -7,11 +7,14 @@ import torch
 
 from companion.tasks import (
     Adding,
+    Addition,
     AssociativeRetrieval,
+    Batch,
     Copying,
     DigitGlimpses,
     FaceGlimpses,
     Language,
+    Logic,
     Parity,
     PixelCIFAR10,
     PixelMNIST,
@@ -21,8 +24,10 @@ from companion.tasks import (
 
 TASKS = {
     "adding": lambda: Adding(8, held_out_size=50),
+    "addition": lambda: Addition(4, 5, held_out_each=20),
     "copying": lambda: Copying(4, held_out_size=50),
     "associative retrieval": lambda: AssociativeRetrieval(4, sizes=(200, 50, 60)),
+    "logic": lambda: Logic(4, 10, held_out_each=20),
     "parity": lambda: Parity(64, held_out_size=50),
     "pixel MNIST": lambda: PixelMNIST(pool=7),
     "pixel CIFAR-10": lambda: PixelCIFAR10(pool=8, training_size=150, test_size=50, validation_size=20),
@@ -41,8 +46,23 @@ def drawn(task, seed, size=40):
     return task.batch(torch.Generator().manual_seed(seed), size)
 
 
+def batches(held_out):
+    """A held-out set, as a list: of several lengths, it has a batch for each."""
+    return [held_out] if isinstance(held_out, Batch) else held_out
+
+
 def equal(left, right):
-    return torch.equal(left.inputs, right.inputs) and torch.equal(left.targets, right.targets)
+    pairs = zip(batches(left), batches(right), strict=True)
+    return all(torch.equal(one, other) for pair in pairs for one, other in zip(*pair, strict=True))
+
+
+def certain(task, targets):
+    """Predictions that leave no doubt about the targets."""
+    if isinstance(task, Addition):
+        return 100 * torch.nn.functional.one_hot(targets, 11).float().movedim(2, 1).flatten(2)
+    if task.output_size == 1:
+        return (100 * (2 * targets - 1)).unsqueeze(-1)
+    return 100 * torch.nn.functional.one_hot(targets, task.output_size).float()
 
 
 def test_the_seeds_of_the_splits_come_from_disjoint_ranges():
@@ -80,10 +100,13 @@ def test_a_batch_depends_on_its_generator_alone(task):
 
 
 def test_no_training_example_is_held_out(task):
-    """A digit of PixelMNIST pooled to 4 × 4 can look like another; a sequence of the others cannot repeat by chance."""
+    """A digit of PixelMNIST pooled to 4 × 4 can look like another, and a chain of one gate is one of forty.
 
-    def examples(batch):
-        return {inputs.numpy().tobytes() for inputs in batch.inputs.unbind(1)}
+    Of these seeds none does; a sequence of the other tasks cannot repeat by chance.
+    """
+
+    def examples(held_out):
+        return {inputs.numpy().tobytes() for batch in batches(held_out) for inputs in batch.inputs.unbind(1)}
 
     training = examples(task.batch(seeded("train", 0), 300))
     for split in ("validation", "test"):
@@ -105,12 +128,7 @@ def test_a_batch_is_floats_of_the_announced_width_and_moves_as_one(task):
 
 def test_a_perfect_answer_has_no_loss_and_no_error(task):
     targets = drawn(task, 0).targets
-    if task.judged_by == "squared_error":
-        sure = targets.unsqueeze(1)
-    elif task.output_size == 1:
-        sure = (100 * (2 * targets - 1)).unsqueeze(1)
-    else:
-        sure = 100 * torch.nn.functional.one_hot(targets, task.output_size).float()
+    sure = targets.unsqueeze(1) if task.judged_by == "squared_error" else certain(task, targets)
     assert (task.loss(sure, targets) < 1e-6).all()
     for name, values in task.metrics(sure, targets).items():
         assert torch.allclose(values, torch.full_like(values, float(name == "accuracy")), atol=1e-6)

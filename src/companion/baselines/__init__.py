@@ -4,6 +4,7 @@ from companion.baselines.associative_lstm import AssociativeLSTM
 from companion.baselines.fixed_repeats import FixedRepeats
 from companion.baselines.lstm import LSTM, SelfAttentiveLSTM
 from companion.baselines.patch_convnet import PatchConvNet
+from companion.baselines.ponder_net import PonderNet
 from companion.baselines.rectified import IRNN, LayerNormRNN, SettlingRNN
 from companion.baselines.transformer import Transformer
 
@@ -14,6 +15,7 @@ __all__ = [
     "FixedRepeats",
     "LayerNormRNN",
     "PatchConvNet",
+    "PonderNet",
     "SelfAttentiveLSTM",
     "SettlingRNN",
     "Transformer",

@@ -1,0 +1,116 @@
+"""What public re-implementations of adaptive computation get wrong, as properties that our layer has.
+
+The mass, the steps, the mean field and the Jacobian of p are in `test_halting_distribution` and
+`test_adaptive_computation`; here is what only a whole sequence, or a change of N, brings to light.
+"""
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from companion.mechanisms import AdaptiveComputation, halting_distribution
+
+INPUT, HIDDEN, TIME, TAU = 3, 4, 5, 0.3
+FORMS = ("plain", "fast")
+
+
+def make(form, halting_bias=-0.5, spread=4.0, **options):
+    layer = AdaptiveComputation(
+        INPUT, HIDDEN, "rnn", halting_bias=halting_bias, time_penalty=TAU, form=form, **options
+    ).double()
+    with torch.no_grad():
+        layer.halt.weight.mul_(spread)
+    return layer
+
+
+def halting_gradients(layer, loss):
+    return torch.autograd.grad(loss, [layer.halt.weight, layer.halt.bias], retain_graph=True)
+
+
+def stepped(layer, inputs):
+    """The states, units and average of each input of one sequence, stepped by itself, in the graph."""
+    average, found = inputs.new_zeros(HIDDEN), []
+    for x in inputs:
+        states, units = [], []
+        while len(units) < layer.max_steps and sum(units) < 1 - layer.epsilon:
+            flagged = torch.cat([x, x.new_tensor([float(not states)])])
+            states.append(layer.cell.cell(flagged, states[-1] if states else average))
+            units.append(torch.sigmoid(layer.halt.weight[0] @ states[-1] + layer.halt.bias[0]))
+        p = [*units[:-1], 1 - sum(units[:-1])]
+        average = sum(weight * state for weight, state in zip(p, states, strict=True))
+        found.append((states, units, average, len(p) + p[-1]))
+    return found
+
+
+def summed(found, wishes):
+    """What the halting unit's weight and bias get, if dL̂/dh is (A9) with these gradients for the averages."""
+    to_weight, to_bias = 0.0, 0.0
+    for (states, units, _, _), wish in zip(found, wishes, strict=True):
+        for state, unit in zip(states[:-1], units[:-1], strict=True):
+            to_sum = (wish @ (state - states[-1]) - TAU) * unit * (1 - unit)
+            to_weight, to_bias = to_weight + to_sum * state, to_bias + to_sum
+    return to_weight, to_bias
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_halting_unit_learns_from_the_last_state_the_price_and_the_price_of_later_inputs(form, float64):
+    """Equation 19 with its hats: what the average is wanted for includes what it makes later inputs cost."""
+    layer, inputs, payoff = make(form), 2 * float64(TIME, INPUT), float64(TIME, HIDDEN)
+    found = stepped(layer, inputs)
+    averages = [average for _, _, average, _ in found]
+    loss = (torch.stack(averages).tanh() * payoff).sum()
+    price = TAU * sum(cost for *_, cost in found)
+    answer = layer(inputs.unsqueeze(1))
+    assert answer.trace["ponder_steps"][:, 0].tolist() == [len(states) for states, *_ in found]
+    assert answer.trace["ponder_steps"].unique().numel() > 2
+    theirs = halting_gradients(layer, (answer.outputs[:, 0].tanh() * payoff).sum() + answer.cost.sum())
+
+    to_weight, to_bias = summed(found, torch.autograd.grad(loss + price, averages, retain_graph=True))
+    torch.testing.assert_close(theirs[0][0], to_weight, rtol=1e-9, atol=1e-12)
+    torch.testing.assert_close(theirs[1][0], to_bias, rtol=1e-9, atol=1e-12)
+
+    without_the_hat, _ = summed(found, torch.autograd.grad(loss, averages, retain_graph=True))
+    assert (theirs[0][0] - without_the_hat).norm() > 1e-3 * to_weight.norm()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_the_price_has_the_gradient_of_the_remainders_alone_and_of_the_units_before_the_last(form, float64):
+    layer, inputs = make(form), 2 * float64(TIME, INPUT)
+    found = stepped(layer, inputs)
+    theirs = halting_gradients(layer, layer(inputs.unsqueeze(1)).cost.sum())
+    before = -TAU * sum(unit for _, units, _, _ in found for unit in units[:-1])
+    remainders = TAU * sum(cost - len(states) for states, _, _, cost in found)
+    for other in (before, remainders):
+        for mine, yours in zip(theirs, halting_gradients(layer, other), strict=True):
+            torch.testing.assert_close(mine, yours, rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_where_every_input_halts_at_once_nothing_reaches_the_halting_unit(form, float64):
+    layer, inputs = make(form, halting_bias=8.0, spread=1.0), float64(TIME, 3, INPUT)
+    answer = layer(inputs)
+    assert (answer.trace["ponder_steps"] == 1).all()
+    for gradient in halting_gradients(layer, answer.outputs.square().sum() + answer.cost.sum()):
+        assert (gradient == 0).all()
+
+
+@given(st.lists(st.floats(0.05, 0.6), min_size=1, max_size=6), st.sampled_from([0.01, 0.1]))
+@settings(max_examples=60, deadline=None)
+def test_where_n_changes_the_mean_field_jumps_by_epsilon_and_the_price_by_what_the_unit_lacks_of_one(units, epsilon):
+    """Just below the threshold there is one step more, of weight ε; the price then drops by 1 − h^n."""
+    units = torch.tensor(units, dtype=torch.float64)
+    units = units * (1 - epsilon) / units.sum()  # they reach the threshold together
+    count = len(units)
+    sides = []
+    for shift in (-1e-9, 1e-9):
+        moved = torch.cat([units[:-1], units[-1:] + shift, torch.tensor([0.5], dtype=torch.float64)])
+        sides.append(halting_distribution(moved.unsqueeze(1), epsilon))
+    below, above = sides
+    assert (below.steps.item(), above.steps.item()) == (count + 1, count)
+    jump = (above.probabilities - below.probabilities)[:, 0]
+    expected = torch.zeros(count + 1, dtype=torch.float64)
+    expected[count - 1], expected[count] = epsilon, -epsilon
+    torch.testing.assert_close(jump, expected, rtol=0, atol=1e-8)
+    price = (above.steps + above.remainder - below.steps - below.remainder).item()
+    assert price == pytest.approx(units[-1].item() - 1, abs=1e-8)
