@@ -171,6 +171,8 @@ def test_numbers_of_the_papers_say_where_they_were_seen():
         "attend/catch",
         "ponder/parity",
         "ponder/extrapolation",
+        "ponder/sort",
+        "ponder/wikipedia",
     ]
     numbers = [runs.paper_numbers(experiment) for experiment in experiments]
     for rows in numbers:
