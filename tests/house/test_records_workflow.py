@@ -80,11 +80,18 @@ def copy_of_records(folder: Path) -> None:
         shutil.copyfile(RESULTS / name, folder / name)
 
 
-def test_records_that_are_there_are_not_listed(tmp_path):
+def cut_short(name: str) -> bool:
+    """Whether a record is of fewer updates than its profile has, so that the run may go on."""
+    record = json.loads((RESULTS / name).read_text())
+    profile = yaml.safe_load((ROOT / "notebooks" / f"{record['experiment']}.{record['profile']}.yaml").read_text())
+    return record["parameters"]["steps"] < profile["steps"]
+
+
+def test_records_that_are_there_are_not_listed_unless_they_were_cut_short(tmp_path):
     if not kept_records():
         pytest.skip("book/results has no laptop record yet")
     copy_of_records(tmp_path)
-    assert listed(tmp_path) == wanted("laptop") - set(kept_records())
+    assert listed(tmp_path) == wanted("laptop") - {name for name in kept_records() if not cut_short(name)}
 
 
 def test_stale_record_is_listed(tmp_path):
