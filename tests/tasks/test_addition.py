@@ -179,8 +179,8 @@ def test_a_held_out_set_has_as_many_sequences_of_each_length():
 
 
 @pytest.mark.parametrize(("max_numbers", "length"), [(5, 3), (2, 2)])
-def test_details_ask_for_every_number_of_digits_and_film_n(max_numbers, length):
-    """A layer that takes as many steps as the number has digits, whose film must show just that."""
+def test_details_ask_for_every_number_of_digits(max_numbers, length):
+    """Of a layer that takes as many steps as the number has digits."""
     task, asked = Addition(max_numbers, 2), []
 
     def evaluate(batch):
@@ -191,15 +191,21 @@ def test_details_ask_for_every_number_of_digits_and_film_n(max_numbers, length):
         return {"error": 0.1, "ponder_steps": digits.mean().item()}
 
     details = task.details(evaluate)
-    assert asked[:2] == [(length, 1000, [1]), (length, 1000, [2])]
+    assert asked == [(length, 1000, [1]), (length, 1000, [2])]
     assert details["error_by_digits"] == [0.1, 0.1]
     assert details["ponder_steps_by_digits"] == [1, 2]
-    assert torch.equal(torch.tensor(details["film"]), task.film().inputs.sum(2).T.long())
     assert list(task.details(lambda batch: {"error": 0.5})) == ["error_by_digits"]
 
 
+def test_the_film_has_n_at_each_step_of_each_of_its_sequences():
+    task = Addition(5, 2)
+    filmed = task.along(lambda batch: (None, batch.inputs.sum(2).long()))["film"]
+    for sequence, steps in zip(task.film().inputs.unbind(1), filmed, strict=True):
+        assert steps == sequence.sum(1).long().tolist()
+    assert task.along(lambda batch: (None, None)) == {}
+
+
 def test_a_single_step_has_nothing_to_be_wrong_about():
-    """As the film asks for it: the first number alone."""
     task = Addition(3, 2)
     inputs, targets = drawn(task, 0, 4)
     metrics = task.metrics(sure(task, targets)[:1], targets[:1])

@@ -18,14 +18,13 @@ length is uniform from 2.
 
 import math
 from collections.abc import Callable
-from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
-from companion.tasks.task import Batch, Task, seeded
+from companion.tasks.task import Batch, Follow, Task, seeded
 
 CLASSES = 11  # ten digits, and
 PAST_THE_END = 10
@@ -161,25 +160,20 @@ class Addition(Task):
         """Three test sequences of the greatest length, along which N is recorded."""
         return self.batch(seeded("test", 2), 3, self.max_numbers)
 
-    def details(self, evaluate: Callable[[Batch], dict[str, float]]) -> dict[str, list]:
-        """`error_by_digits` and, if the layer ponders, `ponder_steps_by_digits` and `film`.
+    def details(self, evaluate: Callable[[Batch], dict[str, float]]) -> dict[str, list[float]]:
+        """`error_by_digits` and, if the layer ponders, `ponder_steps_by_digits`.
 
-        By digits: for D from 1 to `max_digits`, 1,000 sequences of three numbers (two, if there are no more), all of D
-        digits. `film`: N at each step of each sequence of `film()`.
+        For D from 1 to `max_digits`: 1,000 sequences of three numbers (two, if there are no more), all of D digits.
         """
         generator, length = seeded("test", 1), min(3, self.max_numbers)
         points = [evaluate(self.batch(generator, 1000, length, digits)) for digits in range(1, self.max_digits + 1)]
         names = [name for name in ("error", "ponder_steps") if name in points[0]]
-        found = {f"{name}_by_digits": [point[name] for point in points] for name in names}
-        if "ponder_steps" in names:
-            inputs, targets = self.film()
-            # N at step t is what the first t steps took beyond the first t − 1.
-            spent = [
-                [0] + [round(t * evaluate(Batch(x[:t], y[:t]))["ponder_steps"]) for t in range(1, len(x) + 1)]
-                for x, y in zip(inputs.split(1, 1), targets.split(1, 2), strict=True)
-            ]
-            found["film"] = [[after - before for before, after in pairwise(each)] for each in spent]
-        return found
+        return {f"{name}_by_digits": [point[name] for point in points] for name in names}
+
+    def along(self, follow: Follow) -> dict[str, list]:
+        """`film`, if the layer ponders: N at each step of each sequence of `film()`."""
+        _, steps = follow(self.film())
+        return {} if steps is None else {"film": steps.T.tolist()}
 
     def loss(self, predictions: Tensor, targets: Tensor) -> Tensor:
         scores = predictions[1:].unflatten(2, (self.slots, CLASSES)).movedim(3, 1)
