@@ -134,7 +134,7 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = build().to(device)
-        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate, fused=True)
         self.validation = task.held_out("validation")
         self.step, self.seconds, self.history, self.skipped = 0, 0.0, [], {}
         if checkpoint is not None and checkpoint.exists():
