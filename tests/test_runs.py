@@ -207,8 +207,8 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
     assert rows.loc["rnn", "ours"].startswith(f"{record.metrics['error']:.4f} (")
     assert rows.loc["act-1", "the paper"] == "not verified (64 bits)"
     assert rows.loc["act-1", "ours"] == "not run"
-    assert rows.loc["repeats-2", "ours"] == "not run: about 12 h on one core"
-    assert rows.loc["repeats-3", "ours"] == "not run: within an hour"
+    assert rows.loc["repeats-2", "ours"] == "not run: about 12 h on one core, plus the search"
+    assert rows.loc["repeats-3", "ours"] == "not run: under an hour on one core, plus the search"
 
 
 def test_the_updates_until_a_goal_are_those_of_the_first_look_that_reached_it():
@@ -236,8 +236,9 @@ def test_a_goal_that_the_task_does_not_measure_is_refused_before_training():
 def test_a_model_that_ponders_stands_beside_the_fixed_repeats_of_its_mean_n():
     made = experiment()
     rows = [("act-0.01", 2.9, 0.1), ("act-0.01-prefix", 3.1, 0.2), ("rnn", 1.0, 0.5), ("repeats-3", 3.0, 0.3)]
+    rows += [("act-0.01-bias-minus-3", 2.2, 0.7)]
     rows += [("repeats-2-prefix", 2.0, 0.4), ("ponder-0.1", 1.2, 0.6)]
     made = [replace(made, model=name, metrics={"error": error, "ponder_steps": n}) for name, n, error in rows]
     beside = runs.beside_repeats(made, "error").set_index("model")
-    assert list(beside["as many steps, fixed"]) == ["repeats-3", "repeats-2-prefix", "rnn"]
+    assert list(beside["nearest repeats"]) == ["repeats-3", "repeats-2-prefix", "repeats-3", "rnn"]
     assert beside.loc["act-0.01"].tolist() == [2.9, 0.1, "repeats-3", 0.3]

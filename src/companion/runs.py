@@ -90,11 +90,13 @@ def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
     """Every model that decides its own N beside the fixed repeats nearest to its mean N, a row each, means over seeds.
 
     A model that repeats is called `repeats-n`, or `rnn` or `lstm` for one step; what follows in a name, such as
-    `-prefix`, must be the same on both sides.
+    `-prefix`, says which task it learned and must be the same on both sides. A halting bias, as in `act-0.01-bias-0`,
+    is no part of that.
     """
     rows = table(records).reindex(columns=["model", metric, "ponder_steps"])
     means = rows.groupby("model", sort=False).mean().reset_index()
     names = means.model.str.extract(r"^(?P<family>rnn|lstm|repeats-\d+|[a-z]+-[0-9.e-]*[0-9])(?P<rest>.*)$")
+    names.rest = names.rest.str.replace(r"^-bias-[a-z-]*[0-9]+", "", regex=True)
     means = means.join(names)
     fixed = means[means.family.str.match("rnn|lstm|repeats").astype(bool)]
     found = []
@@ -104,7 +106,7 @@ def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
             continue
         nearest = alike.loc[(alike.ponder_steps - row.ponder_steps).abs().idxmin()]
         found.append([row.model, row.ponder_steps, getattr(row, metric), nearest.model, nearest[metric]])
-    return pd.DataFrame(found, columns=["model", "mean N", metric, "as many steps, fixed", f"{metric} there"])
+    return pd.DataFrame(found, columns=["model", "mean N", metric, "nearest repeats", f"{metric} there"])
 
 
 def updates_until(records: list[Record], goal: dict[str, int | float]) -> pd.Series:
@@ -151,8 +153,8 @@ def paper_curves(experiment: str) -> pd.DataFrame:
 def against_paper(experiment: str, metric: str) -> pd.DataFrame:
     """Our recorded runs beside the paper's numbers, a row a model and profile; ours as mean (least to most) over seeds.
 
-    A row of the paper's size says of how many updates at most it made its own, and one that was not run what it would
-    take, as measured by `make bench`.
+    A row of the paper's size says of how many updates at most it made its own, and one that was not run what these
+    updates would take, as measured by `make bench`; its search comes on top.
     """
     ours = summary(load_all(experiment), metric).reset_index()
     theirs = paper_numbers(experiment)
@@ -173,11 +175,8 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
             for _, row in ours[ours.model == model].iterrows()
         ]
         if model in prices and "paper" not in [row["profile"] for row in recorded]:
-            price = (
-                f"not run: about {prices[model]:,.0f} h on one core"
-                if prices[model] >= 1
-                else "not run: within an hour"
-            )
+            price = f"about {prices[model]:,.0f} h" if prices[model] >= 1 else "under an hour"
+            price = f"not run: {price} on one core, plus the search"
             recorded.append({"profile": "paper", "ours": price, "runs": "", "updates": ""})
         for row in recorded or [{"profile": "", "ours": "not run", "runs": "", "updates": ""}]:
             rows.append({"model": model, **row, "the paper": "; ".join(paper) or "no row known to us"})
