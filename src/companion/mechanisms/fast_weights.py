@@ -12,10 +12,10 @@ A, are written anew in every sequence, one outer product a step, and fade:
 f is a ReLU and LN layer normalisation with one gain and bias, shared by the S inner steps. The bracket W h + C x is
 computed once and held. Gradients flow through A: what was stored is part of what is learned.
 
-The memory, (F1) with (F4), exists in two forms. The matrix form keeps A, R² numbers a sequence; the attention form keeps the past
-states, t·R numbers, and never builds A. They compute the same thing; the shorter the sequence, the cheaper the second.
-The equations are numbered as in the paper, but (F2), which has no number there; the paper's second equation is (F5)
-without LN.
+The memory, (F1) with (F4), exists in two forms. The matrix form keeps A, R² numbers a sequence; the attention form
+keeps the past states, t·R numbers, and never builds A. They compute the same thing; the shorter the sequence, the
+cheaper the second. The equations are numbered as in the paper, but (F2), which has no number there; the paper's second
+equation is (F5) without LN.
 """
 
 from typing import NamedTuple
