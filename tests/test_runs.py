@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
 from companion import records, runs
@@ -242,3 +243,25 @@ def test_a_model_that_ponders_stands_beside_the_fixed_repeats_of_its_mean_n():
     beside = runs.beside_repeats(made, "error").set_index("model")
     assert list(beside["nearest repeats"]) == ["repeats-3", "repeats-2-prefix", "repeats-3", "rnn"]
     assert beside.loc["act-0.01"].tolist() == [2.9, 0.1, "repeats-3", 0.3]
+
+
+def test_error_and_n_by_difficulty_have_a_row_a_model_seed_and_value():
+    metrics = {"error_by_bits": [0.1, 0.2], "ponder_steps_by_bits": [1.0, 3.0]}
+    made = [replace(experiment(), model="act-1", seed=seed, metrics=metrics) for seed in (0, 4)]
+    rows = runs.by_difficulty(made, "bits", first=2)
+    assert list(rows) == ["model", "seed", "bits", "error", "ponder_steps"]
+    assert rows.values.tolist() == [["act-1", seed, *row] for seed in (0, 4) for row in ([2, 0.1, 1.0], [3, 0.2, 3.0])]
+    assert list(runs.by_difficulty([], "gates")) == ["model", "seed", "gates", "error", "ponder_steps"]
+
+
+def test_the_variant_of_a_task_is_what_a_name_has_beside_its_network():
+    names = [
+        "rnn",
+        "lstm-gap",
+        "repeats-2-prefix",
+        "act-0.0001",
+        "act-1e-05-gap",
+        "act-0.01-bias-minus-3",
+        "act-1-bias-0-gap",
+    ]
+    assert runs.variants(pd.Series(names)).tolist() == ["", "-gap", "-prefix", "", "-gap", "", "-gap"]

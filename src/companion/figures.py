@@ -70,6 +70,16 @@ def by_setting(
     return finish(axes, task, metric, legend)
 
 
+def error_and_steps(rows: pd.DataFrame, setting: str, task: Task) -> list[Axes]:
+    """Two panels of the rows of `runs.by_difficulty`: the error, mean over seeds, and mean N, a line a seed."""
+    _, panels = plt.subplots(1, 2, figsize=(7, 3.4))
+    seeds = {"error": {"errorbar": None}, "ponder_steps": {"units": "seed", "estimator": None, "lw": 1}}
+    for panel, (metric, how) in zip(panels, seeds.items(), strict=True):
+        sns.lineplot(rows, x=setting, y=metric, hue="model", ax=panel, **how)
+        finish(panel, task, metric, legend=metric == "ponder_steps")
+    return list(panels)
+
+
 def finish(axes: Axes, task: Task, metric: str, legend: bool = True) -> Axes:
     """Add the oracles, the metric's name and the legend, which stands beside the plot."""
     oracles(axes, task, metric)

@@ -86,22 +86,41 @@ def summary(records: list[Record], metric: str) -> pd.DataFrame:
     return numbers.join(grouped[["updates", "minutes"]].mean().round(1))
 
 
+def by_difficulty(records: list[Record], setting: str, first: int = 1) -> pd.DataFrame:
+    """Error and mean N against what makes an example hard, such as "bits": a row a model, seed and value of it.
+
+    From the metrics `error_by_<setting>` and `ponder_steps_by_<setting>`, lists with a number for each value from
+    `first` on. Columns: model, seed, the setting, error, ponder_steps.
+    """
+    rows = []
+    for record in records:
+        lists = (record.metrics[f"{metric}_by_{setting}"] for metric in ("error", "ponder_steps"))
+        rows += [(record.model, record.seed, at, *pair) for at, pair in enumerate(zip(*lists, strict=True), first)]
+    return pd.DataFrame(rows, columns=["model", "seed", setting, "error", "ponder_steps"])
+
+
+def variants(models: pd.Series) -> pd.Series:
+    """What is left of each name without its network, such as "-prefix": which variant of the task it learned.
+
+    A halting bias, as in `act-0.01-bias-0`, is part of the network.
+    """
+    network = r"^(?:rnn|gru|lstm|[a-z]+-[0-9.e-]*[0-9])(?:-bias-[a-z-]*[0-9]+)?"
+    return models.str.replace(network, "", regex=True)
+
+
 def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
     """Every model that decides its own N beside the fixed repeats nearest to its mean N, a row each, means over seeds.
 
-    A model that repeats is called `repeats-n`, or `rnn` or `lstm` for one step; what follows in a name, such as
-    `-prefix`, says which task it learned and must be the same on both sides. A halting bias, as in `act-0.01-bias-0`,
-    is no part of that.
+    A model that repeats is called `repeats-n`, or `rnn`, `gru` or `lstm` for one step. Both sides learned the same one
+    of the `variants` of the task.
     """
     rows = table(records).reindex(columns=["model", metric, "ponder_steps"])
     means = rows.groupby("model", sort=False).mean().reset_index()
-    names = means.model.str.extract(r"^(?P<family>rnn|lstm|repeats-\d+|[a-z]+-[0-9.e-]*[0-9])(?P<rest>.*)$")
-    names.rest = names.rest.str.replace(r"^-bias-[a-z-]*[0-9]+", "", regex=True)
-    means = means.join(names)
-    fixed = means[means.family.str.match("rnn|lstm|repeats").astype(bool)]
+    means["variant"] = variants(means.model)
+    fixed = means[means.model.str.match("rnn|gru|lstm|repeats-").astype(bool)]
     found = []
     for row in means.drop(fixed.index).itertuples():
-        alike = fixed[fixed.rest == row.rest]
+        alike = fixed[fixed.variant == row.variant]
         if alike.empty:
             continue
         nearest = alike.loc[(alike.ponder_steps - row.ponder_steps).abs().idxmin()]

@@ -80,7 +80,7 @@ class PonderNet(nn.Module):
     Args:
         input_size, hidden_size: widths of the input and of the state.
         cell: "rnn" (tanh), "gru" or "lstm".
-        prior: λ_p, the chance to stop at each step under the prior; 1 / λ_p is about the N that it pulls towards.
+        prior: λ_p, the chance to stop at each step under the prior; it pulls N towards 1 / λ_p, or less where M cuts.
         weight: β, the price of a nat of divergence from the prior.
         max_steps: M, the cap on inner steps.
         tail: the mass that may be left when training stops unrolling.
