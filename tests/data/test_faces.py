@@ -95,6 +95,16 @@ def test_london_is_read_with_a_number_for_each_person(put):
     assert found.names == ("neutral", "smile")
 
 
+def test_london_is_read_from_a_readers_own_crops_too(mirror):
+    for name in ("neutral", "smile"):
+        for person in ("001", "002"):
+            picture(mirror / "london" / name / f"{person}_03.png")
+    found = data.face_set("london")
+    assert found.classes.tolist() == [0, 0, 1, 1]
+    assert found.people.tolist() == [0, 1, 0, 1]
+    assert found.names == ("neutral", "smile")
+
+
 def test_a_corrupt_file_is_refused(put, mirror, sentence):
     put(LONDON, images=noise(1, 48, 48))
     (mirror / LONDON).write_bytes(b"PK")
@@ -258,7 +268,7 @@ def test_the_book_names_files_folders_and_checksums():
     for name in (LONDON, CMU):
         assert name in page
         assert files.FILES[name].checksum.removeprefix("sha256:") in page
-    for word in (CMU_ARCHIVE, "multi_pie/", *SOURCES["multi-pie"], "DeBruine", "Mitchell"):
+    for word in (CMU_ARCHIVE, "multi_pie/", "london/", *SOURCES["multi-pie"], "DeBruine", "Mitchell"):
         assert word in page
     assert re.search(r"CC BY 4\.0", page)
 

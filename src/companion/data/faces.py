@@ -18,7 +18,7 @@ from companion.data.files import DataError, DataMissing, find, is_here, mirrored
 SIDE = 48
 LONDON, CMU = "faces/london_faces_48.npz", "faces/cmu_faces_64x60.npz"
 CMU_ARCHIVE = "faces/cmu+face+images.zip"
-MULTI_PIE = "multi_pie"
+FOLDERS = {"london": "london", "multi-pie": "multi_pie"}  # of pictures that a reader has cropped
 # What each source asks, and its classes.
 SOURCES = {
     "london": ("neutral", "smile"),
@@ -33,10 +33,11 @@ NAMES = {
     "multi-pie": "CMU Multi-PIE",
 }
 WHERE = {
-    "london": f"{LONDON} in the folder that COMPANION_DATA names (made from https://doi.org/10.6084/m9.figshare.5047666)",
+    "london": f"{LONDON}, or your own crops as {FOLDERS['london']}/<neutral or smile>/<person>_<anything>.png, in the "
+    "folder that COMPANION_DATA names (the photographs: https://doi.org/10.6084/m9.figshare.5047666)",
     "cmu-pose": f"{CMU} or {CMU_ARCHIVE} in the folder that COMPANION_DATA names (the archive: "
     "https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip)",
-    "multi-pie": f"{MULTI_PIE}/<expression>/<person>_<anything>.png in the folder that COMPANION_DATA names (licensed "
+    "multi-pie": f"{FOLDERS['multi-pie']}/<expression>/<person>_<anything>.png in the folder that COMPANION_DATA names (licensed "
     "by Carnegie Mellon University)",
 }
 WHERE["cmu-sunglasses"] = WHERE["cmu-pose"]
@@ -64,8 +65,9 @@ class Faces(NamedTuple):
 def face_set(source: str) -> Faces:
     """The faces of a source, from the folder that the environment variable `COMPANION_DATA` names.
 
-    * "london": 102 people, neutral and smiling, aligned, from `faces/london_faces_48.npz`. DeBruine and Jones 2017,
-      CC BY 4.0, https://doi.org/10.6084/m9.figshare.5047666.
+    * "london": 102 people, neutral and smiling, aligned, from `faces/london_faces_48.npz`, or, where that is missing,
+      your own crops of the photographs, in folders as for "multi-pie": `london/neutral` and `london/smile`. DeBruine
+      and Jones 2017, CC BY 4.0, https://doi.org/10.6084/m9.figshare.5047666.
     * "cmu-pose" and "cmu-sunglasses": 20 people, 624 portraits, from `faces/cmu_faces_64x60.npz`, or from the published
       archive, `faces/cmu+face+images.zip`, of which the portraits of 64 × 60 pixels are taken. Two columns on either
       side are cut off, and the square of 60 × 60 is averaged down to 48 × 48, by area. Tom Mitchell, for education.
@@ -82,9 +84,9 @@ def face_set(source: str) -> Faces:
     _check_source(source)
     if not face_set_here(source):
         raise DataMissing(f"{NAMES[source]} is not on this machine: put it at {WHERE[source]}.")
-    if source == "multi-pie":
-        return _multi_pie()
-    return _london() if source == "london" else _cmu(source)
+    if source.startswith("cmu-"):
+        return _cmu(source)
+    return _london() if source == "london" and is_here(LONDON) else _cropped(source)
 
 
 def face_set_here(source: str) -> bool:
@@ -94,10 +96,9 @@ def face_set_here(source: str) -> bool:
         ValueError: another source than those of `face_set`.
     """
     _check_source(source)
-    if source == "london":
-        return is_here(LONDON)
-    own = mirrored(MULTI_PIE if source == "multi-pie" else CMU_ARCHIVE)
-    return bool(own and own.exists()) or (source != "multi-pie" and is_here(CMU))
+    own = mirrored(FOLDERS.get(source, CMU_ARCHIVE))
+    made = {"london": LONDON, "multi-pie": None}.get(source, CMU)
+    return bool(own and own.exists()) or bool(made and is_here(made))
 
 
 def _check_source(source: str) -> None:
@@ -154,9 +155,9 @@ def _archived(asked: str) -> tuple[list[np.ndarray], list[str], list[str]]:
     return portraits, people, said
 
 
-def _multi_pie() -> Faces:
-    folder, pictures, classes, people = mirrored(MULTI_PIE), [], [], []
-    names = SOURCES["multi-pie"]
+def _cropped(source: str) -> Faces:
+    folder, pictures, classes, people = mirrored(FOLDERS[source]), [], [], []
+    names = SOURCES[source]
     found = {each.name for each in folder.iterdir() if each.is_dir()} if folder.is_dir() else set()
     if found != set(names):
         have = ", ".join(sorted(found)) or "none"
