@@ -1,5 +1,7 @@
 """One thread, fixed seeds, and numbers in double precision."""
 
+import re
+
 import nbformat
 import pytest
 import torch
@@ -63,3 +65,17 @@ def a_notebook():
         return path
 
     return write
+
+
+@pytest.fixture
+def sentence():
+    """Returns the message of an error, which must be one sentence on one line."""
+
+    def sentence(caught):
+        text = str(caught.value)
+        assert "\n" not in text
+        assert text.endswith(".")
+        assert not re.search(r"\.\s", text)
+        return text
+
+    return sentence

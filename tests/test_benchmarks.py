@@ -59,11 +59,41 @@ def test_the_masked_loop_that_adaptive_computation_is_measured_against_computes_
         torch.testing.assert_close(mine, yours, rtol=1e-4, atol=1e-6)
 
 
+def test_networks_trained_in_one_pass_get_the_gradients_that_each_gets_alone():
+    script = runpy.run_path(str(ROOT / "benchmarks" / "attend.py"))
+    inputs = torch.randn(5, 3, 100)
+    networks = [script["Fast"](8, "auto") for _ in range(4)]
+    together = script["Together"](networks)
+    assert together(inputs).shape[0] == 4
+    together(inputs).square().sum().backward()
+    for number, network in enumerate(networks):
+        network(inputs).square().sum().backward()
+        parameters = dict(network.named_parameters())
+        for name, stacked in zip(together.names, together.weights, strict=True):
+            torch.testing.assert_close(stacked.grad[number], parameters[name].grad, rtol=1e-4, atol=1e-6)
+
+
+def test_what_attending_cost_has_a_row_for_every_layer_size_and_length():
+    script, rows = runpy.run_path(str(ROOT / "benchmarks" / "attend.py")), runs.benchmark("attend")
+    found = set(zip(rows.layer, rows.units, rows.steps, strict=True))
+    assert found >= {
+        (name, units, steps) for name in script["LAYERS"] for units in script["UNITS"] for steps in script["STEPS"]
+    }
+    assert {"one network", "8 networks in one pass", "Catch, Gymnasium", "Catch, rules", "Catch, training"} <= {
+        name for name, *_ in found
+    }
+    assert (rows.seconds > 0).all()
+
+
 def test_what_pondering_cost_has_a_row_for_every_layer_and_setting():
     rows = runs.benchmark("ponder")
-    tasks = runpy.run_path(str(ROOT / "benchmarks" / "ponder.py"))["SETTINGS"]
-    assert set(rows.task) == set(tasks)
-    assert {"torch cell", "fast form", "plain form", "masked loop", "halts, cap 20"} == set(rows.layer)
+    script, wanted = runpy.run_path(str(ROOT / "benchmarks" / "ponder.py")), []
+    for task, setting in script["SETTINGS"].items():
+        layers = ["torch cell", "fast form", "plain form"] + ["masked loop"] * (setting.cell == "rnn")
+        batches = [setting.batch] * len(script["HALTING"]) + [8, 32, 512] * (task == "parity")
+        wanted += [(task, layer, batch) for layer in layers for batch in batches]
+    wanted += [(task, "halts, cap 20", script["SETTINGS"][task].batch) for task in ("parity", "logic")]
+    assert sorted(zip(rows.task, rows.layer, rows.batch, strict=True)) == sorted(wanted)
     assert (rows[["seconds", "ratio", "mean_n", "longest"]] > 0).all(axis=None)
 
 

@@ -93,18 +93,49 @@ def test_bound_leaves_the_inside_of_the_unit_circle_alone():
     torch.testing.assert_close(bound(z), torch.tensor([0j, 0.3 + 0.4j, 0.6 + 0.8j, -1j]))
 
 
+def halves(z):
+    return torch.cat([z.real, z.imag], dim=-1)
+
+
 def test_more_copies_find_a_value_with_less_noise():
-    """Ten values under random keys of modulus one: the noise beside the one that is read falls as copies are added."""
+    """Ten values under random keys of modulus one: the noise beside the one that is read falls as copies are added.
+
+    The gates stand open, the state is not seen, and value and keys are what the input says.
+    """
     generator = torch.Generator().manual_seed(0)
     turns = torch.rand(10, 64, generator=generator) * 2 * torch.pi
-    keys, values = torch.polar(torch.ones(10, 64), turns), torch.randn(10, 64, dtype=torch.cfloat, generator=generator)
+    keys = torch.polar(torch.ones(10, 64), turns)
+    values = 0.05 * torch.randn(10, 64, dtype=torch.cfloat, generator=generator)
+    nothing = torch.zeros(10, 128)
+    written = torch.cat([halves(values), halves(keys), nothing], 1)
+    asked = torch.cat([nothing[0], nothing[0], halves(keys[0].conj())]).unsqueeze(0)
     noise = []
     for copies in (1, 4, 16):
-        orders = torch.stack([torch.randperm(64, generator=generator) for _ in range(copies)])
-        cells = (keys[:, orders] * values[:, None]).sum(0)
-        read = (keys[0, orders].conj() * cells).mean(0)
-        noise.append((read - values[0]).abs().square().mean().sqrt().item())
+        layer = AssociativeLSTM(3 * 128, 128, copies=copies, heads=1)
+        with torch.no_grad():
+            layer.recurrent.weight.zero_()
+            layer.input.weight.copy_(torch.cat([torch.zeros(3 * 64, 3 * 128), torch.eye(3 * 128)]))
+            layer.input.bias.zero_()
+            layer.input.bias[: 3 * 64] = 100.0
+            found = layer(torch.cat([written, asked]).unsqueeze(1)).outputs[-1, 0]
+        noise.append((found - halves(values[0])).square().mean().sqrt().item())
     assert noise[0] > 1.7 * noise[1] > 1.7 * 1.7 * noise[2]
+
+
+def test_the_forget_bias_is_added_to_the_forget_gate_alone():
+    torch.manual_seed(0)
+    biased = AssociativeLSTM(INPUT, HIDDEN, forget_bias=2.5)
+    torch.manual_seed(0)
+    plain = AssociativeLSTM(INPUT, HIDDEN, forget_bias=0.0)
+    forget = torch.zeros(len(plain.input.bias))
+    forget[:HALF] = 2.5
+    torch.testing.assert_close((biased.input.bias - plain.input.bias).detach(), forget)
+    inputs = torch.randn(1, BATCH, INPUT)
+    cells = torch.ones(4, BATCH, HALF, dtype=torch.cfloat)
+    state = plain(inputs).state._replace(cells=cells)
+    kept = [layer(inputs, state).state.cells - layer(inputs, state._replace(cells=0 * cells)).state.cells
+            for layer in (plain, biased)]  # fmt: skip
+    assert (kept[1].real > kept[0].real).all()
 
 
 @pytest.mark.parametrize("options", [{"hidden_size": 5}, {"copies": 0}, {"heads": 0}])

@@ -113,17 +113,3 @@ def digits(server, cache, announce):
 def idx(array):
     """The bytes of an IDX file of unsigned bytes."""
     return bytes([0, 0, 8, array.ndim]) + np.array(array.shape, ">u4").tobytes() + array.astype(np.uint8).tobytes()
-
-
-@pytest.fixture
-def sentence():
-    """Returns the message of an error, which must be one sentence on one line."""
-
-    def sentence(caught):
-        text = str(caught.value)
-        assert "\n" not in text
-        assert text.endswith(".")
-        assert not re.search(r"\.\s", text)
-        return text
-
-    return sentence

@@ -38,7 +38,7 @@ def last_line(text: str) -> str:
 @every_experiment
 def test_runs_with_other_parameters(notebook, tmp_path):
     models = two_models(notebook)
-    here = {"cifar10": data.cifar10_here(), "faces": data.face_set_here("london")}.get(notebook.stem, True)
+    here = {"cifar10": data.cifar10_here(), "faces": data.face_set_here("cmu-pose")}.get(notebook.stem, True)
     trained = models if here else []
     out = tmp_path / "out.ipynb"
     run = papermill(

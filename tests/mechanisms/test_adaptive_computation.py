@@ -102,6 +102,7 @@ def test_a_batch_gives_what_its_rows_give_one_by_one(cell, float64):
     assert (gradient[:, [0, 2, 3]] == 0).all()
 
 
+@pytest.mark.parametrize("form", ["fast", "fast, shrinking"], indirect=True)
 @pytest.mark.parametrize("cell", CELLS)
 def test_the_fast_form_agrees_with_the_plain_one_in_outputs_and_every_gradient(cell, float64):
     layer, inputs = make(cell, halting_bias=-1.0, max_steps=12), (2 * float64(TIME, 40, INPUT)).requires_grad_()

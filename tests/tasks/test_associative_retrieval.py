@@ -91,7 +91,12 @@ def test_bad_arguments_are_refused_in_one_sentence(pairs):
         AssociativeRetrieval(pairs)
 
 
-@pytest.mark.parametrize("sizes", [(10, 10), (0, 10, 10)])
+@pytest.mark.parametrize("sizes", [(10, 10), (0, 10, 10), (10.5, 10, 10)])
 def test_bad_sizes_are_refused_in_one_sentence(sizes):
-    with pytest.raises(ValueError, match=r"^sizes is .*; it must be three numbers, each at least 1\.$"):
+    with pytest.raises(ValueError, match=r"^sizes is .*; it must be three whole numbers, each at least 1\.$"):
         AssociativeRetrieval(sizes=sizes)
+
+
+def test_no_pairs_have_no_blind_guess():
+    with pytest.raises(ValueError, match=r"^pairs is 0; it must be at least 1\.$"):
+        key_blind(0)

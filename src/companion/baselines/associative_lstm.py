@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
+from companion import checks
 from companion.answer import Answer
 
 
@@ -51,18 +52,18 @@ class AssociativeLSTM(nn.Module):
     (time, batch, heads · hidden_size).
 
     Raises:
-        ValueError: the hidden size is odd, or a count is below one.
+        ValueError: the hidden size is odd, or a count is no whole number from 1 on; in a call, inputs of another
+            shape, or the state of another batch.
 
     Source: Danihelka et al. 2016; Ba et al. 2016 compare with 4 copies and 3 heads.
     """
 
     def __init__(self, input_size: int, hidden_size: int, copies: int = 4, heads: int = 3, forget_bias: float = 1.0):
         super().__init__()
-        if hidden_size % 2 or hidden_size < 2:
-            raise ValueError(f"hidden_size is {hidden_size}; it must be an even number, 2 or more.")
-        for name, value in (("copies", copies), ("heads", heads)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        checks.whole(input_size=input_size, copies=copies, heads=heads)
+        checks.whole(least=2, hidden_size=hidden_size)
+        if hidden_size % 2:
+            raise ValueError(f"hidden_size is {hidden_size}; it must be an even number.")
         self.hidden_size, self.output_size = hidden_size, heads * hidden_size
         self.copies, self.heads = copies, heads
         half = hidden_size // 2
@@ -81,6 +82,7 @@ class AssociativeLSTM(nn.Module):
     def forward(
         self, inputs: Float[Tensor, "time batch features"], state: AssociativeLSTMState | None = None
     ) -> Answer:
+        checks.sequence(inputs, self.input.in_features, None if state is None else state[:1])
         batch, half = inputs.shape[1], self.hidden_size // 2
         if state is None:
             cells = torch.zeros(self.copies, batch, half, dtype=inputs.dtype.to_complex(), device=inputs.device)

@@ -4,6 +4,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion import checks
 from companion.answer import Answer
 from companion.mechanisms.cell import Cell
 
@@ -22,21 +23,21 @@ class FixedRepeats(nn.Module):
     batch, hidden_size); the trace holds "ponder_steps", (time, batch), all equal to `repeats`.
 
     Raises:
-        ValueError: an unknown cell, or `repeats` below one.
+        ValueError: an unknown cell, or `repeats` that is no whole number from 1 on; in a call, inputs of another shape,
+            or a state of other parts or another batch.
 
     Source: Fojo, Campos and Giró-i-Nieto 2018, whose input flag is that of Graves 2016.
     """
 
     def __init__(self, input_size: int, hidden_size: int, cell: str = "lstm", repeats: int = 2):
         super().__init__()
-        if repeats < 1:
-            raise ValueError(f"repeats is {repeats}; it must be at least 1.")
+        checks.whole(repeats=repeats)
         self.hidden_size = self.output_size = hidden_size
         self.repeats = repeats
         self.cell = Cell(cell, input_size, hidden_size)
 
     def forward(self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, ...] | None = None) -> Answer:
-        state = self.cell.start(inputs) if state is None else state
+        state = self.cell.start(inputs, state)
         outputs = []
         for first, again in zip(*self.cell.drives(inputs), strict=True):
             for step in range(self.repeats):

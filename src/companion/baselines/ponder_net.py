@@ -25,6 +25,7 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
+from companion import checks
 from companion.answer import Answer
 from companion.mechanisms.cell import Cell
 
@@ -96,7 +97,9 @@ class PonderNet(nn.Module):
     `companion.expected_loss.PonderNetwork`.
 
     Raises:
-        ValueError: an unknown cell, `prior` or `tail` outside (0, 1), a negative `weight`, or `max_steps` below one.
+        ValueError: an unknown cell, `prior` or `tail` outside (0, 1), a `weight` that is negative or not finite, or
+            `max_steps` that is no whole number from 1 on; in a call, inputs of another shape, or a state of other parts
+            or another batch.
 
     Source: Banino, Balaguer and Blundell 2021, section 2.
     """
@@ -116,10 +119,10 @@ class PonderNet(nn.Module):
         for name, value in (("prior", prior), ("tail", tail)):
             if not 0 < value < 1:
                 raise ValueError(f"{name} is {value}; it must be between 0 and 1.")
+        checks.finite(weight=weight)
         if weight < 0:
             raise ValueError(f"weight is {weight}; it must be 0 or more.")
-        if max_steps < 1:
-            raise ValueError(f"max_steps is {max_steps}; it must be at least 1.")
+        checks.whole(max_steps=max_steps)
         self.hidden_size = self.output_size = hidden_size
         self.prior, self.weight, self.max_steps, self.tail, self.seed = prior, weight, max_steps, tail, seed
         self.cell = Cell(cell, input_size, hidden_size)
@@ -163,7 +166,7 @@ class PonderNet(nn.Module):
         return Answer(outputs, thoughts[-1].state, cost, trace)
 
     def forward(self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, ...] | None = None) -> Answer:
-        state = self.cell.start(inputs) if state is None else state
+        state = self.cell.start(inputs, state)
         generator = None if self.training else torch.Generator().manual_seed(self.seed)
         drawn = torch.rand(inputs.shape[:2], generator=generator).to(inputs)
         thoughts = []

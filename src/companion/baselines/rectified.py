@@ -46,6 +46,14 @@ class LayerNormRNN(FastWeights):
     Args:
         input_size, hidden_size: widths of the input and of the state.
         recurrent_init: the c of W = c·I at the start.
+
+    Call it as `FastWeights`: inputs (time, batch, input_size) and optionally a state; outputs (time, batch,
+    hidden_size).
+
+    Raises:
+        ValueError: as `FastWeights`.
+
+    Source: ours; Ba et al. 2016, equation 5, without A.
     """
 
     def __init__(self, input_size: int, hidden_size: int, recurrent_init: float = 0.5):
@@ -74,6 +82,14 @@ class SettlingRNN(FastWeights):
         input_size, hidden_size: widths of the input and of the state.
         inner_steps: S.
         recurrent_init: the c of W = c·I at the start. V starts at 0, as A does.
+
+    Call it as `FastWeights`: inputs (time, batch, input_size) and optionally a state; outputs (time, batch,
+    hidden_size).
+
+    Raises:
+        ValueError: as `FastWeights`.
+
+    Source: ours; Ba et al. 2016, equation 5, with V for A.
     """
 
     def __init__(self, input_size: int, hidden_size: int, inner_steps: int = 1, recurrent_init: float = 0.5):

@@ -37,8 +37,8 @@ WHERE = {
     "folder that COMPANION_DATA names (the photographs: https://doi.org/10.6084/m9.figshare.5047666)",
     "cmu-pose": f"{CMU} or {CMU_ARCHIVE} in the folder that COMPANION_DATA names (the archive: "
     "https://archive.ics.uci.edu/static/public/124/cmu+face+images.zip)",
-    "multi-pie": f"{FOLDERS['multi-pie']}/<expression>/<person>_<anything>.png in the folder that COMPANION_DATA names (licensed "
-    "by Carnegie Mellon University)",
+    "multi-pie": f"{FOLDERS['multi-pie']}/<expression>/<person>_<anything>.png in the folder that COMPANION_DATA names "
+    "(licensed by Carnegie Mellon University)",
 }
 WHERE["cmu-sunglasses"] = WHERE["cmu-pose"]
 PORTRAIT = re.compile(
@@ -81,7 +81,7 @@ def face_set(source: str) -> Faces:
         DataMissing: the faces are not there; the sentence says where they are looked for.
         DataError: they are corrupt, or not as described here.
     """
-    _check_source(source)
+    check_source(source)
     if not face_set_here(source):
         raise DataMissing(f"{NAMES[source]} is not on this machine: put it at {WHERE[source]}.")
     if source.startswith("cmu-"):
@@ -95,13 +95,18 @@ def face_set_here(source: str) -> bool:
     Raises:
         ValueError: another source than those of `face_set`.
     """
-    _check_source(source)
+    check_source(source)
     own = mirrored(FOLDERS.get(source, CMU_ARCHIVE))
     made = {"london": LONDON, "multi-pie": None}.get(source, CMU)
     return bool(own and own.exists()) or bool(made and is_here(made))
 
 
-def _check_source(source: str) -> None:
+def check_source(source: str) -> None:
+    """Refuse a source that is none of `SOURCES`.
+
+    Raises:
+        ValueError: it is not.
+    """
     if source not in SOURCES:
         raise ValueError(f"source is {source!r}; it must be one of {', '.join(SOURCES)}.")
 

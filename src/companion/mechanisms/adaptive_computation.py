@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion import checks
 from companion.answer import Answer
 from companion.mechanisms.cell import Cell
 from companion.mechanisms.fast_pondering import ponder_fast
@@ -43,13 +44,15 @@ class AdaptiveComputation(nn.Module):
         halting_bias: b_h at the start. The paper's 1 begins with two steps.
         form: "plain" is the definition, "fast" computes the same in less time, see `fast_pondering`.
 
-    Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs are
-    the mean-field h, (time, batch, hidden_size); its cost is τ · Σ_t ρ_t, (batch,); its trace holds "ponder_steps", N
-    itself, (time, batch), and "halting", the distribution p, (time, steps, batch).
+    Call it with inputs (time, batch, input_size) and optionally the state of an earlier call: (h,), or for an LSTM (h,
+    c), each (batch, hidden_size). The answer's outputs are the mean-field h, (time, batch, hidden_size); its cost is τ
+    · Σ_t ρ_t, (batch,); its trace holds "ponder_steps", N itself, (time, batch), and "halting", the distribution p,
+    (time, steps, batch).
 
     Raises:
-        ValueError: an unknown cell or form, `max_steps` below one, `epsilon` outside (0, 1), or a negative
-            `time_penalty`.
+        ValueError: an unknown cell or form, `max_steps` that is no whole number from 1 on, `epsilon` outside (0, 1), a
+            `time_penalty` that is negative or not finite; in a call, inputs of another shape, or a state of other
+            parts or another batch.
 
     Source: Graves 2016, section 2.
     """
@@ -66,8 +69,8 @@ class AdaptiveComputation(nn.Module):
         form: str = "fast",
     ):
         super().__init__()
-        if max_steps < 1:
-            raise ValueError(f"max_steps is {max_steps}; it must be at least 1.")
+        checks.whole(max_steps=max_steps)
+        checks.finite(time_penalty=time_penalty, halting_bias=halting_bias)
         if time_penalty < 0:
             raise ValueError(f"time_penalty is {time_penalty}; it must not be negative.")
         if form not in FORMS:
@@ -106,7 +109,7 @@ class AdaptiveComputation(nn.Module):
         return mean_field, halting
 
     def forward(self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, ...] | None = None) -> Answer:
-        state = self.cell.start(inputs) if state is None else state
+        state = self.cell.start(inputs, state)
         outputs, ponderings = [], []
         ponder = partial(ponder_fast, self) if self.form == "fast" else self.ponder
         for first, again in zip(*self.cell.drives(inputs), strict=True):

@@ -12,6 +12,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from companion import checks
+
 CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
 
 
@@ -23,19 +25,27 @@ class Cell(nn.Module):
         input_size, hidden_size: widths of the input, without the flag, and of the state.
 
     Raises:
-        ValueError: an unknown kind.
+        ValueError: an unknown kind, or a size that is no whole number from 1 on.
     """
 
     def __init__(self, kind: str, input_size: int, hidden_size: int):
         super().__init__()
         if kind not in CELLS:
             raise ValueError(f"cell is {kind!r}; it must be one of {', '.join(CELLS)}.")
+        checks.whole(input_size=input_size, hidden_size=hidden_size)
         self.kind, self.hidden_size, self.parts = kind, hidden_size, 2 if kind == "lstm" else 1
         self.cell = CELLS[kind](input_size + 1, hidden_size)
 
-    def start(self, inputs: Float[Tensor, "time batch features"]) -> tuple[Tensor, ...]:
-        """A state of zeros: (h,), or (h, c) for an LSTM, each (batch, hidden)."""
-        return (inputs.new_zeros(inputs.shape[1], self.hidden_size),) * self.parts
+    def start(
+        self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, ...] | None = None
+    ) -> tuple[Tensor, ...]:
+        """The state given, or one of zeros: (h,), or (h, c) for an LSTM, each (batch, hidden).
+
+        Raises:
+            ValueError: the inputs do not have the cell's width, or the state does not belong to them.
+        """
+        checks.sequence(inputs, self.cell.input_size - 1, state, self.parts)
+        return state or (inputs.new_zeros(inputs.shape[1], self.hidden_size),) * self.parts
 
     def drives(
         self, inputs: Float[Tensor, "time batch features"]

@@ -25,6 +25,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from companion import checks
 from companion.answer import Answer
 
 FORMS = ("auto", "matrix", "attention")
@@ -130,7 +131,7 @@ class FastWeights(nn.Module):
             h₀ instead, "stale" reads a memory that lacks the newest state; both are found in public code.
         normalised: where LN is applied. "loop" is the paper's (F5), "everywhere" is (F2) too, "none" leaves it out.
             "batch" takes mean and variance of each unit over the batch, as much public code does; an example's outputs
-            then depend on the others.
+            then depend on the others, of which there must be some.
         product: "full" is a matrix product. "diagonal" takes W and A for their diagonals, as an einsum over a repeated
             index does in public code; units then do not see each other.
         through_memory: whether gradients flow through A to what was stored, as in the paper.
@@ -140,8 +141,9 @@ class FastWeights(nn.Module):
     h(t), (time, batch, R).
 
     Raises:
-        ValueError: an unknown form, write order, normalisation or product, a decay outside [0, 1], or fewer than one
-            inner step.
+        ValueError: an unknown form, write order, normalisation or product, a decay outside [0, 1], a size or number
+            of inner steps that is no whole number from 1 on, a rate that is not finite; in a call, inputs of another
+            shape, or the state of another batch.
 
     Source: Ba et al. 2016, sections 3 and A.1.
     """
@@ -171,8 +173,8 @@ class FastWeights(nn.Module):
                 raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}.")
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is {decay}; it must lie between 0 and 1.")
-        if inner_steps < 1:
-            raise ValueError(f"inner_steps is {inner_steps}; it must be at least 1.")
+        checks.whole(input_size=input_size, hidden_size=hidden_size, inner_steps=inner_steps)
+        checks.finite(rate=rate, recurrent_init=recurrent_init)
         self.hidden_size = self.output_size = hidden_size
         self.decay, self.rate, self.inner_steps = decay, rate, inner_steps
         self.form, self.write, self.normalised, self.product = form, write, normalised, product
@@ -214,6 +216,7 @@ class FastWeights(nn.Module):
         return self.norm(summed)
 
     def forward(self, inputs: Float[Tensor, "time batch features"], state: FastWeightsState | None = None) -> Answer:
+        checks.sequence(inputs, self.input.in_features, None if state is None else state[:1])
         batch = inputs.shape[1]
         if state is None:
             state = FastWeightsState(inputs.new_zeros(batch, self.hidden_size), self.empty_memory(inputs))

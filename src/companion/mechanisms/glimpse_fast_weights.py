@@ -32,6 +32,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
+from companion import checks
 from companion.answer import Answer
 from companion.mechanisms.fast_weights import HistoryMemory, MatrixMemory
 
@@ -110,8 +111,9 @@ class GlimpseFastWeights(nn.Module):
     integrated state.
 
     Raises:
-        ValueError: an unknown form, a decay outside [0, 1], fewer than one inner step, or in a call a number of
-            glimpses that is no multiple of six.
+        ValueError: an unknown form, a decay outside [0, 1], a size or number of inner steps that is no whole number
+            from 1 on, a rate that is not finite; in a call, inputs of another shape, the state of another batch, or a
+            number of glimpses that is no multiple of six.
 
     Source: Ba et al. 2016, section 4.2 and Figure 3.
     """
@@ -132,8 +134,8 @@ class GlimpseFastWeights(nn.Module):
             raise ValueError(f"form is {form!r}; it must be one of {', '.join(FORMS)}.")
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is {decay}; it must lie between 0 and 1.")
-        if inner_steps < 1:
-            raise ValueError(f"inner_steps is {inner_steps}; it must be at least 1.")
+        checks.whole(input_size=input_size, hidden_size=hidden_size, inner_steps=inner_steps)
+        checks.finite(rate=rate, recurrent_init=recurrent_init, integration_init=integration_init)
         self.hidden_size = self.output_size = hidden_size
         self.decay, self.rate, self.inner_steps, self.form = decay, rate, inner_steps, form
         self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)  # W
@@ -154,8 +156,9 @@ class GlimpseFastWeights(nn.Module):
         return GlimpseState(inputs.new_zeros(batch, size), memory)
 
     def forward(self, inputs: Float[Tensor, "time batch pixels"], state: GlimpseState | None = None) -> Answer:
+        checks.sequence(inputs, self.input.in_features, None if state is None else state[:1])
         steps, batch, _ = inputs.shape
-        if steps % GROUP or not steps:
+        if steps % GROUP:
             raise ValueError(f"The sequence has {steps} glimpses; it must be a multiple of six, a group a quadrant.")
         hidden, memory = self.start(inputs) if state is None else state
         drives = self.input(inputs).unflatten(0, (-1, GROUP))  # C x of all glimpses, (quadrants, 6, batch, R)

@@ -23,6 +23,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion import checks
 from companion.answer import Answer
 from companion.mechanisms.replay import Rule, SparseReplay
 from companion.mechanisms.selection import RELEASED, sparsify
@@ -116,7 +117,8 @@ class SparseAttentiveBacktracking(nn.Module):
     pass fills it in.
 
     Raises:
-        ValueError: a count is below one, or a scorer, normaliser or form is unknown.
+        ValueError: a count is no whole number from 1 on, or a scorer, normaliser or form is unknown; in a call, inputs
+            of another shape, or the state of another batch.
 
     Source: Ke et al. 2018, "SAB-augmented LSTM"; the concatenated output is that of the released code.
     """
@@ -143,9 +145,9 @@ class SparseAttentiveBacktracking(nn.Module):
             raise ValueError(f"form is 'replay'; it must be 'graph' or 'auto' with the normaliser {normaliser!r}.")
         if scorer not in SCORERS:
             raise ValueError(f"scorer is {scorer!r}; it must be one of {', '.join(SCORERS)}.")
-        for name, value in (("truncation", truncation), ("memory_every", memory_every)):
-            if value is not None and value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        checks.whole(input_size=input_size, hidden_size=hidden_size, memory_every=memory_every)
+        if truncation is not None:
+            checks.whole(truncation=truncation)
         sparsify(torch.zeros(1, 1), top_k, normaliser)  # refuses bad options
         self.hidden_size, self.output_size = hidden_size, 2 * hidden_size
         self.top_k, self.truncation, self.memory_every = top_k, truncation, memory_every
@@ -165,6 +167,7 @@ class SparseAttentiveBacktracking(nn.Module):
         return torch.bmm(weights.unsqueeze(1), memories.states).squeeze(1), weights
 
     def forward(self, inputs: Float[Tensor, "time batch features"], state: SABState | None = None) -> Answer:
+        checks.sequence(inputs, self.cell.input_size, None if state is None else state[:1])
         if state is None:
             zeros = inputs.new_zeros(inputs.shape[1], self.hidden_size)
             state = SABState(zeros, zeros, zeros.unsqueeze(0)[:0], 0)

@@ -24,6 +24,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 from torch.nn import functional
 
+from companion import checks
 from companion.tasks.task import Batch, Follow, Task, seeded
 
 CLASSES = 11  # ten digits, and
@@ -57,12 +58,9 @@ class Addition(Task):
     }
 
     def __init__(self, max_numbers: int = 5, max_digits: int = 5, held_out_each: int = 500):
-        if max_numbers < 2:
-            raise ValueError(f"max_numbers is {max_numbers}; it must be at least 2.")
-        if not 1 <= max_digits <= MOST_DIGITS:
-            raise ValueError(f"max_digits is {max_digits}; it must lie between 1 and {MOST_DIGITS}.")
-        if held_out_each < 1:
-            raise ValueError(f"held_out_each is {held_out_each}; it must be at least 1.")
+        checks.whole(2, max_numbers=max_numbers)
+        checks.whole(1, MOST_DIGITS, max_digits=max_digits)
+        checks.whole(held_out_each=held_out_each)
         self.max_numbers, self.max_digits, self.held_out_each = max_numbers, max_digits, held_out_each
         self.lengths = range(2, max_numbers + 1)
         self.largest = max_numbers * (10**max_digits - 1)
@@ -139,11 +137,17 @@ class Addition(Task):
     def batch(
         self, generator: torch.Generator, size: int, length: int | None = None, digits: int | None = None
     ) -> Batch:
-        """Draw sequences of one length, drawn too if it is not given; with `digits`, each number has that many."""
+        """Draw sequences of one length, drawn too if it is not given; with `digits`, each number has that many.
+
+        Raises:
+            ValueError: `length` lies outside 2 to `max_numbers`, or `digits` outside 1 to `max_digits`.
+        """
         if length is None:
             length = torch.randint(2, self.max_numbers + 1, (), generator=generator).item()
+        checks.whole(2, self.max_numbers, length=length)
         count = torch.randint(1, self.max_digits + 1, (length, size, 1), generator=generator)
         if digits is not None:
+            checks.whole(1, self.max_digits, digits=digits)
             count = torch.full_like(count, digits)
         drawn = torch.randint(10, (length, size, self.max_digits), generator=generator)
         place = count - 1 - torch.arange(self.max_digits)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from companion import checks
 from companion.tasks.task import Batch, Task, seeded
 
 LETTERS, DIGITS = 26, 10
@@ -29,7 +30,16 @@ def key_blind(pairs: int) -> tuple[float, float]:
 
     The answer is one of the digits with a probability that is its share among the values. So the loss is the mean
     entropy of those shares, and the error is one minus the mean of the largest.
+
+    Args:
+        pairs: K, at least 1.
+
+    Raises:
+        ValueError: fewer than one pair.
+
+    Source: ours, from the task of Ba et al. 2016, section 4.1.
     """
+    checks.whole(pairs=pairs)
 
     def at_most(most: int) -> float:
         """The probability that no digit occurs more than `most` times; ways[n] counts sequences of n digits."""
@@ -53,11 +63,13 @@ class AssociativeRetrieval(Task):
         pairs: K, key-value pairs in a sequence, 1 to 26; the sequence has 2K + 3 steps.
         sizes: examples in the fixed training, validation and test sets; the paper has 100,000, 10,000 and 20,000.
 
-    Targets are (batch,), the digit. The loss is its cross-entropy. Metrics: `error` and `loss`. A training batch is
-    drawn from the fixed training set with replacement.
+    Inputs are (2K + 3, batch, 37), one-hot. Targets are (batch,), the digit. The loss is its cross-entropy. Metrics:
+    `error` and `loss`. A training batch is drawn from the fixed training set with replacement.
 
     Raises:
-        ValueError: `pairs` outside 1 to 26, or sizes that are not three numbers of at least 1.
+        ValueError: `pairs` outside 1 to 26, or sizes that are not three whole numbers of at least 1.
+
+    Source: Ba et al. 2016, section 4.1.
     """
 
     answers_at_end = True
@@ -65,10 +77,9 @@ class AssociativeRetrieval(Task):
     names = {"error": "error rate", "loss": "cross-entropy (nats)"}
 
     def __init__(self, pairs: int = 4, sizes: tuple[int, ...] = (100_000, 10_000, 20_000)):
-        if not 1 <= pairs <= LETTERS:
-            raise ValueError(f"pairs is {pairs}; it must lie between 1 and {LETTERS}.")
-        if len(sizes) != 3 or min(sizes) < 1:
-            raise ValueError(f"sizes is {sizes}; it must be three numbers, each at least 1.")
+        checks.whole(1, LETTERS, pairs=pairs)
+        if len(sizes) != 3 or not all(isinstance(size, int) and size >= 1 for size in sizes):
+            raise ValueError(f"sizes is {sizes}; it must be three whole numbers, each at least 1.")
         self.pairs, self.length = pairs, 2 * pairs + 3
         self.sizes = dict(zip(("train", "validation", "test"), sizes, strict=True))
         self.chance = {"error": 1 - 1 / DIGITS, "loss": math.log(DIGITS)}

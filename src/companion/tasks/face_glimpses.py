@@ -18,7 +18,7 @@ from jaxtyping import Bool, Int64
 from torch import Tensor
 
 from companion import data
-from companion.data.faces import NAMES, SOURCES
+from companion.data.faces import NAMES, SOURCES, check_source
 from companion.tasks.glimpses import Glimpses
 from companion.tasks.task import seeded
 
@@ -87,7 +87,12 @@ class FaceGlimpses(Glimpses):
 
     @staticmethod
     def chance_of(source: str) -> dict[str, float]:
-        """The metrics of a uniform guess, which need no faces."""
+        """The metrics of a uniform guess, which need no faces.
+
+        Raises:
+            ValueError: an unknown source.
+        """
+        check_source(source)
         classes = len(SOURCES[source])
         return {"accuracy": 1 / classes, "loss": math.log(classes)}
 

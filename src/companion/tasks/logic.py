@@ -26,6 +26,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from companion import checks
 from companion.tasks.task import Batch, Task, seeded
 
 # Name → what the gate says of the pairs (P, Q) = FF, FT, TF, TT.
@@ -71,9 +72,7 @@ class Logic(Task):
     }
 
     def __init__(self, max_length: int = 10, max_gates: int = 10, held_out_each: int = 500):
-        for name, value in (("max_length", max_length), ("max_gates", max_gates), ("held_out_each", held_out_each)):
-            if value < 1:
-                raise ValueError(f"{name} is {value}; it must be at least 1.")
+        checks.whole(max_length=max_length, max_gates=max_gates, held_out_each=held_out_each)
         self.max_length, self.max_gates, self.held_out_each = max_length, max_gates, held_out_each
         self.input_size = 2 + len(GATES) * max_gates
         lengths = range(1, max_length + 1)
@@ -113,11 +112,17 @@ class Logic(Task):
     def batch(
         self, generator: torch.Generator, size: int, length: int | None = None, gates: int | None = None
     ) -> Batch:
-        """Draw sequences of one length, drawn too if it is not given; with `gates`, each vector has that many."""
+        """Draw sequences of one length, drawn too if it is not given; with `gates`, each vector has that many.
+
+        Raises:
+            ValueError: `length` is below 1, or `gates` lies outside 1 to `max_gates`.
+        """
         if length is None:
             length = torch.randint(1, self.max_length + 1, (), generator=generator).item()
+        checks.whole(length=length)
         count = torch.randint(1, self.max_gates + 1, (length, size, 1), generator=generator)
         if gates is not None:
+            checks.whole(1, self.max_gates, gates=gates)
             count = torch.full_like(count, gates)
         names = torch.randint(len(GATES), (length, size, self.max_gates), generator=generator)
         names = names.where(torch.arange(self.max_gates) < count, len(GATES))

@@ -22,6 +22,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from companion import checks
 from companion.tasks.task import Batch, Task, seeded
 
 
@@ -49,8 +50,7 @@ class Parity(Task):
     names = {"error": "error rate", "loss": "cross-entropy (nats)", "ponder_steps": "mean N"}
 
     def __init__(self, bits: int = 64, placement: str = "prefix", held_out_size: int = 10_000, most: int | None = None):
-        if bits < 1:
-            raise ValueError(f"bits is {bits}; it must be at least 1.")
+        checks.whole(bits=bits, held_out_size=held_out_size)
         if placement not in ("prefix", "scattered"):
             raise ValueError(f"placement is {placement!r}; it must be 'prefix' or 'scattered'.")
         if most is not None and not 1 <= most <= bits:
@@ -60,10 +60,16 @@ class Parity(Task):
         self.placement, self.held_out_size = placement, held_out_size
 
     def batch(self, generator: torch.Generator, size: int, filled: int | Tensor | None = None) -> Batch:
-        """Draw examples with 1 to `most` entries that are not 0, or with `filled`: one number, or one for each."""
+        """Draw examples with 1 to `most` entries that are not 0, or with `filled`: one number, or one for each.
+
+        Raises:
+            ValueError: `filled` lies outside 1 to `bits`.
+        """
         if filled is None:
             filled = torch.randint(1, self.most + 1, (size,), generator=generator)
         count = torch.as_tensor(filled).reshape(-1, 1)
+        checks.whole(1, self.bits, filled=count.min().item())
+        checks.whole(1, self.bits, filled=count.max().item())
         signs = 2.0 * torch.randint(2, (size, self.bits), generator=generator) - 1
         place = torch.arange(self.bits).expand(size, -1)
         if self.placement == "scattered":

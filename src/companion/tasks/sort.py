@@ -30,6 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from companion import checks
 from companion.tasks.task import Batch, Follow, Task, seeded
 
 WIDEST = 10  # standard deviations between the first and the last of the most numbers, at the least
@@ -116,12 +117,10 @@ class Sort(Task):
     }
 
     def __init__(self, max_numbers: int = 15, gap: float = 0.0, held_out_each: int = 500):
-        if max_numbers < 2:
-            raise ValueError(f"max_numbers is {max_numbers}; it must be at least 2.")
+        checks.whole(2, max_numbers=max_numbers)
+        checks.whole(held_out_each=held_out_each)
         if not 0 <= gap * (max_numbers - 1) <= WIDEST:
             raise ValueError(f"gap is {gap}; it must lie between 0 and {WIDEST / (max_numbers - 1):.3g}.")
-        if held_out_each < 1:
-            raise ValueError(f"held_out_each is {held_out_each}; it must be at least 1.")
         self.max_numbers, self.gap, self.held_out_each = max_numbers, gap, held_out_each
         self.output_size = max_numbers
         self.lengths = range(2, max_numbers + 1)
@@ -139,9 +138,14 @@ class Sort(Task):
         }
 
     def batch(self, generator: torch.Generator, size: int, length: int | None = None) -> Batch:
-        """Draw sequences of one length, drawn too if it is not given."""
+        """Draw sequences of one length, drawn too if it is not given.
+
+        Raises:
+            ValueError: `length` lies outside 2 to `max_numbers`.
+        """
         if length is None:
             length = torch.randint(2, self.max_numbers + 1, (), generator=generator).item()
+        checks.whole(2, self.max_numbers, length=length)
         if self.spaced:
             rising = self.spaced.draw(generator, length, size)
             numbers = rising.gather(0, torch.rand(length, size, generator=generator).argsort(0))
