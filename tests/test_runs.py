@@ -242,7 +242,9 @@ def test_a_model_that_ponders_stands_beside_the_fixed_repeats_of_its_mean_n():
     made = [replace(made, model=name, metrics={"error": error, "ponder_steps": n}) for name, n, error in rows]
     beside = runs.beside_repeats(made, "error").set_index("model")
     assert list(beside["nearest repeats"]) == ["repeats-3", "repeats-2-prefix", "repeats-3", "rnn"]
-    assert beside.loc["act-0.01"].tolist() == [2.9, 0.1, "repeats-3", 0.3]
+    assert beside["steps apart"].tolist() == pytest.approx([0.1, 1.1, 0.8, 0.2])
+    row = beside.loc["act-0.01"].drop("steps apart")
+    assert row.tolist() == [2.9, 0.1, made[0].steps, "repeats-3", 0.3, made[0].steps]
 
 
 def test_error_and_n_by_difficulty_have_a_row_a_model_seed_and_value():

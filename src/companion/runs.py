@@ -112,10 +112,10 @@ def variants(models: pd.Series) -> pd.Series:
 def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
     """Every model that decides its own N beside the fixed repeats nearest to its mean N, a row each, means over seeds.
 
-    A model that repeats is called `repeats-n`, or `rnn`, `gru` or `lstm` for one step. Both sides learned the same one
+    "steps apart" says by how much the two differ in N; "there" is of the fixed repeats. A model that repeats is called `repeats-n`, or `rnn`, `gru` or `lstm` for one step. Both sides learned the same one
     of the `variants` of the task.
     """
-    rows = table(records).reindex(columns=["model", metric, "ponder_steps"])
+    rows = table(records).reindex(columns=["model", metric, "ponder_steps", "updates"])
     means = rows.groupby("model", sort=False).mean().reset_index()
     means["variant"] = variants(means.model)
     fixed = means[means.model.str.match("rnn|gru|lstm|repeats-").astype(bool)]
@@ -124,9 +124,12 @@ def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
         alike = fixed[fixed.variant == row.variant]
         if alike.empty:
             continue
-        nearest = alike.loc[(alike.ponder_steps - row.ponder_steps).abs().idxmin()]
-        found.append([row.model, row.ponder_steps, getattr(row, metric), nearest.model, nearest[metric]])
-    return pd.DataFrame(found, columns=["model", "mean N", metric, "nearest repeats", f"{metric} there"])
+        apart = (alike.ponder_steps - row.ponder_steps).abs()
+        near = alike.loc[apart.idxmin()]
+        found.append([row.model, row.ponder_steps, getattr(row, metric), row.updates])
+        found[-1] += [near.model, apart.min(), near[metric], near.updates]
+    columns = ["model", "mean N", metric, "updates"]
+    return pd.DataFrame(found, columns=[*columns, "nearest repeats", "steps apart", f"{metric} there", "updates there"])
 
 
 def updates_until(records: list[Record], goal: dict[str, int | float]) -> pd.Series:

@@ -17,8 +17,8 @@ suggests numbers with a gap between them, but has not run that. With `gap` this 
 the condition that no two are nearer than `gap`. To draw until that happens would be exact, but slow: with fifteen
 numbers and a gap of 0.1 about one draw in 830 is kept. `Spaced` draws from the same distribution at a fixed price.
 
-Source: Graves 2016, section 3.4 (2 to 15 numbers). That there are as many output steps as numbers follows from the
-paper's figures, and public code does the same; the text does not say.
+Source: Graves 2016, section 3.4 (2 to 15 numbers). That there are as many output steps as numbers the text
+does not say; public code does so, and the paper's Figure 16 seems to imply it.
 """
 
 import math
