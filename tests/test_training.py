@@ -340,3 +340,30 @@ def test_what_goes_along_the_steps_is_part_of_the_test():
     task = Sort(5, held_out_each=4)
     each = Trainer(lambda: Network(task, FixedRepeats(2, 8)), task, learning_rate=1e-3, seed=0, batch_size=4)
     assert each.test()["ponder_steps_along"] == [[2.0] * 10]
+
+
+def test_what_is_tested_is_the_running_average_of_the_weights():
+    averaged, plain = trainer(averaging=0.9), trainer()
+    expected = None
+    for _ in range(5):
+        plain.update()
+        averaged.update()
+        now = [parameter.detach().clone() for parameter in plain.network.parameters()]
+        pairs = zip(expected or now, now, strict=True)
+        expected = [0.9 * mean + 0.1 * weight for mean, weight in pairs]
+    for mine, yours in zip(averaged.average.parameters(), expected, strict=True):
+        torch.testing.assert_close(mine.detach(), yours)
+    with torch.no_grad():
+        for parameter, mean in zip(plain.network.parameters(), expected, strict=True):
+            parameter.copy_(mean)
+    assert averaged.test() == pytest.approx(plain.test(), rel=1e-5)
+
+
+def test_a_resumed_run_goes_on_with_its_average(tmp_path):
+    whole, parts = trainer(averaging=0.9), tmp_path / "run.pt"
+    whole.run(20)
+    trainer(averaging=0.9, checkpoint=parts).run(9)
+    resumed = trainer(averaging=0.9, checkpoint=parts)
+    resumed.run(20)
+    for mine, yours in zip(resumed.judged.parameters(), whole.judged.parameters(), strict=True):
+        assert torch.equal(mine, yours)

@@ -83,12 +83,15 @@ class Model:
         candidates: what the search tries; each has a `learning_rate`.
         task: what to learn, where the models of one notebook differ in it.
         watch: what else to note of the network at each look, to be kept in the record's history.
+        averaging: the share that an update leaves of a running average of the weights, which is then what is looked at
+            and tested; 0 tests the weights themselves.
     """
 
     build: Callable[..., nn.Module]
     candidates: list[dict[str, Any]]
     task: Task | None = None
     watch: Callable[[nn.Module], dict[str, Any]] | None = None
+    averaging: float = 0.0
 
 
 @dataclass
@@ -179,6 +182,7 @@ def train_one(experiment: str, name: str, model: Model, task: Task, settings: Si
             checkpoint=checkpoint,
             identity=identity,
             watch=model.watch,
+            averaging=model.averaging,
         )
 
     candidates = model.candidates if settings.search_steps else model.candidates[:1]
@@ -207,4 +211,4 @@ def train_one(experiment: str, name: str, model: Model, task: Task, settings: Si
     )
     if settings.records:
         record.save(Path(settings.records))
-    return Run(best.network, record)
+    return Run(best.judged, record)

@@ -112,8 +112,8 @@ def variants(models: pd.Series) -> pd.Series:
 def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
     """Every model that decides its own N beside the fixed repeats nearest to its mean N, a row each, means over seeds.
 
-    "steps apart" says by how much the two differ in N; "there" is of the fixed repeats. A model that repeats is called `repeats-n`, or `rnn`, `gru` or `lstm` for one step. Both sides learned the same one
-    of the `variants` of the task.
+    "steps apart" says by how much the two differ in N; "there" is of the fixed repeats. A model that repeats is called
+    `repeats-n`, or `rnn`, `gru` or `lstm` for one step. Both sides learned the same one of the `variants` of the task.
     """
     rows = table(records).reindex(columns=["model", metric, "ponder_steps", "updates"])
     means = rows.groupby("model", sort=False).mean().reset_index()
@@ -177,8 +177,8 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
     """Our recorded runs beside the paper's numbers, a row a model and profile; ours as mean (least to most) over seeds.
 
     A row that fixes a learning rate or a start, such as "lstm-20-0.001", stands beside the paper's of the rest of its
-    name. A row of the paper's size says of how many updates at most it made its own, and one that was not run what these
-    updates would take, as measured by `make bench`; its search comes on top.
+    name. A row of the paper's size says of how many updates at most it made its own, and one that was not run what
+    these updates would take, as measured by `make bench`; its search comes on top.
     """
     ours = summary(load_all(experiment), metric).reset_index()
     theirs = paper_numbers(experiment)

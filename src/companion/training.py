@@ -3,9 +3,7 @@
 import math
 import os
 import resource
-import signal
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -13,8 +11,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
+from companion.interrupt import CtrlC
 from companion.tasks import Batch, Task, seeded
 
 Number = int | float
@@ -61,29 +61,6 @@ def write_whole(path: Path, write: Callable[[Path], None]) -> None:
             scratch.unlink(missing_ok=True)
 
 
-class CtrlC:
-    """While it is entered, Ctrl-C only sets `pressed`, so that training can stop between two updates, never within one.
-
-    Outside the main thread, where Python allows no signal handlers, it does nothing.
-    """
-
-    def __init__(self):
-        self.pressed = False
-
-    def press(self, *_) -> None:
-        self.pressed = True
-
-    def __enter__(self) -> "CtrlC":
-        self.main = threading.current_thread() is threading.main_thread()
-        if self.main:
-            self.before = signal.signal(signal.SIGINT, self.press)
-        return self
-
-    def __exit__(self, *_) -> None:
-        if self.main:
-            signal.signal(signal.SIGINT, self.before)
-
-
 class Trainer:
     """Trains one network on one task; can stop at any update and go on later to the same result.
 
@@ -99,12 +76,15 @@ class Trainer:
         checkpoint: a file to keep the state of training in, so that a later call goes on from it; None keeps none.
         identity: what makes this run this run; a checkpoint of another identity is refused.
         watch: what else to note of the network at each look, by name; None notes nothing more.
+        averaging: the share that an update leaves of a running average of the weights; the average is then what is
+            looked at and tested. 0 keeps none.
 
     Raises:
         TrainingError: the checkpoint is broken, or of another run.
 
     Attributes:
-        network, step, seconds: the network, the updates made, and the seconds they took.
+        network, step, seconds: the network that is trained, the updates made, and the seconds they took.
+        average: the network with averaged weights, or None.
         history: one dict for each look at the validation set, with `step` and the metrics, and for a layer that skips
             windows in its backward pass the share that the last update `replayed`.
     """
@@ -123,6 +103,7 @@ class Trainer:
         checkpoint: Path | None = None,
         identity: str = "",
         watch: Callable[[nn.Module], dict[str, Any]] | None = None,
+        averaging: float = 0.0,
     ):
         if torch.device(device).type == "cpu":
             torch.set_num_threads(1)
@@ -134,6 +115,9 @@ class Trainer:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             self.network = build().to(device)
+        self.average = None
+        if averaging:
+            self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(averaging))
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate, fused=True)
         self.validation = task.held_out("validation")
         self.step, self.seconds, self.history, self.skipped = 0, 0.0, [], {}
@@ -160,7 +144,14 @@ class Trainer:
         if self.clip:
             nn.utils.clip_grad_norm_(self.network.parameters(), self.clip)
         self.optimiser.step()
+        if self.average:
+            self.average.update_parameters(self.network)
         self.step += 1
+
+    @property
+    def judged(self) -> nn.Module:
+        """The network that is looked at and tested: that of averaged weights, if there is one."""
+        return self.average or self.network
 
     def run(self, until: int, goal: dict[str, Number] | None = None, label: str = "") -> dict[str, Number]:
         """Train up to update `until`, or until a look at the validation set reaches the `goal`.
@@ -181,7 +172,7 @@ class Trainer:
                 self.update()
                 bar.update()
                 if self.step % self.evaluate_every == 0 or self.step == until:
-                    noted = self.evaluate(self.validation) | self.skipped | self.watch(self.network)
+                    noted = self.evaluate(self.validation) | self.skipped | self.watch(self.judged)
                     self.history.append({"step": self.step, **noted})
                 self.seconds = before + time.monotonic() - begun
                 if self.checkpoint and (ctrl_c.pressed or time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS):
@@ -196,7 +187,7 @@ class Trainer:
     @torch.no_grad()
     def evaluate(self, batch: Batch | list[Batch], chunk: int = 1000) -> dict[str, Number]:
         """The mean of each metric over a batch or several, and mean N (`ponder_steps`) if the layer ponders."""
-        self.network.eval()
+        self.judged.eval()
         totals: dict[str, Number] = {}
         batches = [batch] if isinstance(batch, Batch) else batch
         parts = [
@@ -205,8 +196,8 @@ class Trainer:
             for part in zip(each.inputs.split(chunk, 1), each.targets.split(chunk, -1), strict=True)
         ]
         for part in parts:
-            inputs, targets = self.task.play(self.network, part.to(self.device))
-            predictions, answer = self.network(inputs)
+            inputs, targets = self.task.play(self.judged, part.to(self.device))
+            predictions, answer = self.judged(inputs)
             metrics = self.task.metrics(predictions, targets)
             if "ponder_steps" in answer.trace:
                 metrics["ponder_steps"] = answer.trace["ponder_steps"].float().mean(0)
@@ -218,9 +209,9 @@ class Trainer:
     @torch.no_grad()
     def follow(self, batch: Batch) -> tuple[Tensor, Tensor | None]:
         """The predictions, and N at each step, (time, batch), if the layer ponders, else None; both on the CPU."""
-        self.network.eval()
-        inputs, _ = self.task.play(self.network, batch.to(self.device))
-        predictions, answer = self.network(inputs)
+        self.judged.eval()
+        inputs, _ = self.task.play(self.judged, batch.to(self.device))
+        predictions, answer = self.judged(inputs)
         steps = answer.trace.get("ponder_steps")
         return predictions.cpu(), None if steps is None else steps.cpu()
 
@@ -235,6 +226,7 @@ class Trainer:
         state = {
             "identity": self.identity,
             "network": self.network.state_dict(),
+            "average": self.average and self.average.state_dict(),
             "optimiser": self.optimiser.state_dict(),
             "generator": self.generator.get_state(),
             "step": self.step,
@@ -255,6 +247,8 @@ class Trainer:
                 f"The checkpoint {self.checkpoint} is of a run with other settings; delete it or move it."
             )
         self.network.load_state_dict(state["network"])
+        if self.average:
+            self.average.load_state_dict(state["average"])
         self.optimiser.load_state_dict(state["optimiser"])
         self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
