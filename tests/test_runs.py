@@ -198,6 +198,8 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
         for model, hours in (("repeats-2", 12.1), ("repeats-3", 0.4), ("rnn", 3.0))
     ]
     replace(record, profile="paper").save(tmp_path)
+    for name in ("rnn-0.001", "rnn-averaged", "rnn-2"):
+        replace(record, model=name).save(tmp_path)
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "paper_rows.json").write_text(json.dumps({"rows": hours}))
     rows = runs.against_paper("ponder/parity", "error").set_index(["model", "profile"])
@@ -207,6 +209,9 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
     assert rows.loc["rnn", "the paper"] == "almost 40 % (64 bits, section 3.1)"
     assert rows.loc["rnn", "ours"].startswith(f"{record.metrics['error']:.4f} (")
     assert rows.loc["act-1", "the paper"] == "not verified (64 bits)"
+    for name in ("rnn-0.001", "rnn-averaged"):  # rows that vary one thing of another
+        assert rows.loc[name, "the paper"] == rows.loc["rnn", "the paper"]
+    assert rows.loc["rnn-2", "the paper"] == "no row known to us"
     assert rows.loc["act-1", "ours"] == "not run"
     assert rows.loc["repeats-2", "ours"] == "not run: about 12 h on one core, plus the search"
     assert rows.loc["repeats-3", "ours"] == "not run: under an hour on one core, plus the search"

@@ -176,9 +176,10 @@ def paper_curves(experiment: str) -> pd.DataFrame:
 def against_paper(experiment: str, metric: str) -> pd.DataFrame:
     """Our recorded runs beside the paper's numbers, a row a model and profile; ours as mean (least to most) over seeds.
 
-    A row that fixes a learning rate or a start, such as "lstm-20-0.001", stands beside the paper's of the rest of its
-    name. A row of the paper's size says of how many updates at most it made its own, and one that was not run what
-    these updates would take, as measured by `make bench`; its search comes on top.
+    A row that varies one thing of another, as "lstm-20-0.001" its learning rate or "lstm-200-averaged" what is tested,
+    stands beside the paper's row of the rest of its name. A row of the paper's size says of how many updates at most it
+    made its own, and one that was not run what these updates would take, as measured by `make bench`; its search comes
+    on top.
     """
     ours = summary(load_all(experiment), metric).reset_index()
     theirs = paper_numbers(experiment)
@@ -188,7 +189,7 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
     at_most = {(model, "paper"): f" of at most {updates:,}" for model, updates in priced.updates.items()}
     rows = []
     for model in dict.fromkeys([*ours.model, *prices.index, *theirs.model]):
-        name = model if model in set(theirs.model) else re.sub(r"-0\.\d+$", "", model)
+        name = model if model in set(theirs.model) else re.sub(r"-(0\.\d+|averaged)$", "", model)
         paper = [said(number) for _, number in theirs[theirs.model == name].iterrows()]
         recorded = [
             {
