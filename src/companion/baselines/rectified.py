@@ -76,7 +76,7 @@ class SettlingRNN(FastWeights):
     """h₀ = ReLU(W h(t) + C x(t)), then S times h_{s+1} = ReLU(LN[W h(t) + C x(t) + V h_s]).
 
     The control for depth: as many layers between two steps as the fast weights have, the same layer normalisation,
-    and a learned matrix V in the place of A. Ba et al. 2016 have no such control; critics of the paper asked for it.
+    and a learned matrix V in the place of A. Ba et al. 2016 have no such control; critics of the paper missed it.
 
     Args:
         input_size, hidden_size: widths of the input and of the state.
