@@ -2,6 +2,7 @@
 
 import re
 
+import jaxtyping
 import nbformat
 import pytest
 import torch
@@ -79,3 +80,11 @@ def sentence():
         return text
 
     return sentence
+
+
+@pytest.fixture
+def as_users_run_it():
+    """Without the check of annotations that the tests switch on, so that what our own checks refuse reaches them."""
+    jaxtyping.config.update("jaxtyping_disable", True)
+    yield
+    jaxtyping.config.update("jaxtyping_disable", False)

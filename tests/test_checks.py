@@ -26,6 +26,7 @@ LAYERS = [
     PonderNet,
     SettlingRNN,
 ]
+pytestmark = pytest.mark.usefixtures("as_users_run_it")
 every_layer = pytest.mark.parametrize("layer", LAYERS)
 
 

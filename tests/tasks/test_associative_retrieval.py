@@ -92,7 +92,7 @@ def test_bad_arguments_are_refused_in_one_sentence(pairs):
 
 
 @pytest.mark.parametrize("sizes", [(10, 10), (0, 10, 10), (10.5, 10, 10)])
-def test_bad_sizes_are_refused_in_one_sentence(sizes):
+def test_bad_sizes_are_refused_in_one_sentence(sizes, as_users_run_it):
     with pytest.raises(ValueError, match=r"^sizes is .*; it must be three whole numbers, each at least 1\.$"):
         AssociativeRetrieval(sizes=sizes)
 
