@@ -252,6 +252,16 @@ def test_a_model_that_ponders_stands_beside_the_fixed_repeats_of_its_mean_n():
     assert row.tolist() == [2.9, 0.1, made[0].steps, "repeats-3", 0.3, made[0].steps]
 
 
+def test_each_seed_of_a_model_that_ponders_is_matched_by_its_own_n():
+    made = experiment()
+    rows = [("act-0.01", 1.9, 0.1), ("act-0.01", 5.5, 0.3), ("rnn", 1.0, 0.5), ("repeats-2", 2.0, 0.4)]
+    rows += [("repeats-4", 4.0, 0.9), ("repeats-5", 5.0, 0.2), ("repeats-5", 5.0, 0.4)]
+    made = [replace(made, model=name, metrics={"error": error, "ponder_steps": n}) for name, n, error in rows]
+    (row,) = runs.beside_repeats(made, "error").itertuples(index=False, name=None)
+    assert (row[0], row[4]) == ("act-0.01", "repeats-2, repeats-5")
+    assert [row[1], row[2], row[5], row[6]] == pytest.approx([3.7, 0.2, 0.3, 0.35])
+
+
 def test_error_and_n_by_difficulty_have_a_row_a_model_seed_and_value():
     metrics = {"error_by_bits": [0.1, 0.2], "ponder_steps_by_bits": [1.0, 3.0]}
     made = [replace(experiment(), model="act-1", seed=seed, metrics=metrics) for seed in (0, 4)]

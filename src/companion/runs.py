@@ -110,24 +110,26 @@ def variants(models: pd.Series) -> pd.Series:
 
 
 def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
-    """Every model that decides its own N beside the fixed repeats nearest to its mean N, a row each, means over seeds.
+    """Every model that decides its own N beside the fixed repeats nearest to it in N, a row each, means over seeds.
 
-    "steps apart" says by how much the two differ in N; "there" is of the fixed repeats. A model that repeats is called
+    Each run of it is matched by its own mean N, since seeds differ in it; all that were matched are named. "steps
+    apart" says by how much the two differ in N; "there" is of the fixed repeats. A model that repeats is called
     `repeats-n`, or `rnn`, `gru` or `lstm` for one step. Both sides learned the same one of the `variants` of the task.
     """
     rows = table(records).reindex(columns=["model", metric, "ponder_steps", "updates"])
-    means = rows.groupby("model", sort=False).mean().reset_index()
-    means["variant"] = variants(means.model)
-    fixed = means[means.model.str.match("rnn|gru|lstm|repeats-").astype(bool)]
+    rows["variant"] = variants(rows.model)
+    repeats = rows.model.str.match("rnn|gru|lstm|repeats-").astype(bool)
+    fixed = rows[repeats].groupby(["model", "variant"], sort=False).mean().reset_index()
     found = []
-    for row in means.drop(fixed.index).itertuples():
-        alike = fixed[fixed.variant == row.variant]
+    for model, made in rows[~repeats].groupby("model", sort=False):
+        alike = fixed[fixed.variant == made.variant.iloc[0]].set_index("model")
         if alike.empty:
             continue
-        apart = (alike.ponder_steps - row.ponder_steps).abs()
-        near = alike.loc[apart.idxmin()]
-        found.append([row.model, row.ponder_steps, getattr(row, metric), row.updates])
-        found[-1] += [near.model, apart.min(), near[metric], near.updates]
+        near = alike.loc[[(alike.ponder_steps - n).abs().idxmin() for n in made.ponder_steps]]
+        apart = [abs(ours - theirs) for ours, theirs in zip(made.ponder_steps, near.ponder_steps, strict=True)]
+        found.append([model, made.ponder_steps.mean(), made[metric].mean(), made.updates.mean()])
+        named = ", ".join(dict.fromkeys(near.sort_values("ponder_steps").index))
+        found[-1] += [named, sum(apart) / len(apart), near[metric].mean(), near.updates.mean()]
     columns = ["model", "mean N", metric, "updates"]
     return pd.DataFrame(found, columns=[*columns, "nearest repeats", "steps apart", f"{metric} there", "updates there"])
 
