@@ -164,9 +164,17 @@ def test_the_cap_spends_all_the_mass(float64):
     torch.testing.assert_close(answer.cost, torch.full((BATCH,), TAU * TIME * (5 - 3 * unit), dtype=torch.float64))
 
 
+def test_units_that_reach_the_threshold_exactly_halt():
+    """The ≥ of (A3): a unit of a half, and ε a half."""
+    layer = make(halting_bias=0.0, spread=0.0, epsilon=0.5)
+    answer = layer(torch.zeros(TIME, BATCH, INPUT, dtype=torch.float64))
+    assert (answer.trace["ponder_steps"] == 1).all()
+    assert answer.trace["halting"].shape == (TIME, 1, BATCH)
+
+
 def test_at_the_start_it_makes_two_steps_with_a_remainder_of_a_quarter():
     """σ(1) = 0.731 at the halting bias of the paper, when the units do not yet look at the state."""
-    layer = AdaptiveComputation(INPUT, HIDDEN)
+    layer = AdaptiveComputation(INPUT, HIDDEN, form=make.form)
     torch.nn.init.zeros_(layer.halt.weight)
     answer = layer(torch.randn(TIME, BATCH, INPUT))
     assert (answer.trace["ponder_steps"] == 2).all()
@@ -178,7 +186,8 @@ def test_a_time_penalty_of_zero_costs_nothing_and_the_cost_is_linear_in_it(float
     inputs, costs = float64(TIME, BATCH, INPUT), []
     for penalty in (0.0, 1.0, 3.0):
         torch.manual_seed(0)
-        costs.append(AdaptiveComputation(INPUT, HIDDEN, time_penalty=penalty).double()(inputs).cost)
+        layer = AdaptiveComputation(INPUT, HIDDEN, time_penalty=penalty, form=make.form).double()
+        costs.append(layer(inputs).cost)
     assert (costs[0] == 0).all()
     torch.testing.assert_close(costs[2], 3 * costs[1])
 
