@@ -103,9 +103,11 @@ def by_difficulty(records: list[Record], setting: str, first: int = 1) -> pd.Dat
 def variants(models: pd.Series) -> pd.Series:
     """What is left of each name without its network, such as "-prefix": which variant of the task it learned.
 
-    A halting bias, as in `act-0.01-bias-0`, is part of the network.
+    A halting bias, as in `act-0.01-bias-0`, is part of the network; a fixed learning rate, as in `act-0.01-0.001`, is
+    not, so that both sides of a comparison have it.
     """
-    network = r"^(?:rnn|gru|lstm|[a-z]+-[0-9.e-]*[0-9])(?:-bias-[a-z-]*[0-9]+)?"
+    number = r"[0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?"
+    network = rf"^(?:rnn|gru|lstm|[a-z]+-{number})(?:-bias-[a-z-]*[0-9]+)?"
     return models.str.replace(network, "", regex=True)
 
 
