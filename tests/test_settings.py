@@ -94,6 +94,16 @@ def test_an_unknown_model_is_refused():
         known([], table)
 
 
+def test_of_many_models_those_most_like_an_unknown_one_are_named():
+    table = {f"repeats-{count}": Model(nn.Identity, []) for count in range(2, 60)} | {
+        "act-0.01": Model(nn.Identity, [])
+    }
+    with pytest.raises(
+        SettingsError, match=r"^The model 'act-0.1' is unknown; this notebook has act-0.01, .* and 53 more\.$"
+    ):
+        known(["act-0.1"], table)
+
+
 def test_literals_are_read_from_a_cell():
     assert literals("a: int = 1  # one\nb = [-1e-3]") == {"a": ("int", 1), "b": (None, [-1e-3])}
     assert injected_names(["x = 1", "# Parameters\ny = 2\n"]) == {"y"}

@@ -1,5 +1,6 @@
 """From a notebook's table of models to trained networks and their records."""
 
+import difflib
 import itertools
 import json
 from collections.abc import Callable
@@ -110,10 +111,18 @@ def known(asked: list[str], models: dict[str, Model]) -> list[str]:
     """
     for name in asked:
         if name not in models:
-            raise SettingsError(f"The model {name!r} is unknown; this notebook has {', '.join(models)}.")
+            raise SettingsError(f"The model {name!r} is unknown; this notebook has {some(models, name)}.")
     if not asked:
-        raise SettingsError(f"No model was asked for; this notebook has {', '.join(models)}.")
+        raise SettingsError(f"No model was asked for; this notebook has {some(models)}.")
     return asked
+
+
+def some(models: dict[str, Model], name: str = "") -> str:
+    """The models' names in a sentence; of more than twelve those most like a name, and how many more there are."""
+    if len(models) <= 12:
+        return ", ".join(models)
+    nearest = difflib.get_close_matches(name, models, 6, cutoff=0)
+    return f"{', '.join(nearest)} and {len(models) - len(nearest)} more"
 
 
 def writable(folder: str) -> None:

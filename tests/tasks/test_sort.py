@@ -29,6 +29,12 @@ def test_an_example_is_as_drawn(length, gap, seed):
         assert all(abs(one - other) >= gap - 1e-6 for one, other in permutations(numbers, 2))
 
 
+def test_numbers_with_a_gap_are_spread_wider():
+    spread = [Sort(8, gap, held_out_each=1).batch(generator(), 4000, 8).inputs[:8, :, 0].std() for gap in (0.0, 0.1)]
+    assert spread[0].item() == pytest.approx(1, abs=0.02)
+    assert 1.05 < spread[1] < 1.2
+
+
 def test_lengths_are_uniform_and_one_in_a_batch():
     task, draw = Sort(5, held_out_each=10), generator()
     lengths = torch.tensor([len(task.batch(draw, 1).targets) for _ in range(4000)]).bincount() / 4000
