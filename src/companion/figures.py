@@ -6,6 +6,7 @@ import seaborn as sns
 from matplotlib.axes import Axes
 
 from companion.records import Record
+from companion.runs import repeating
 from companion.tasks import Task
 
 WIDE = (7.0, 3.6)
@@ -28,6 +29,16 @@ def style() -> None:
     )
 
 
+def colours(models: pd.Series) -> dict | None:
+    """Blues for models that decide N and reds for those that repeat, darker for more steps; None where none decides."""
+    names = models.drop_duplicates()
+    if not names.str.startswith("act-").any():
+        return None
+    decides, repeats = names[~repeating(names)], names[repeating(names)]
+    blues, reds = sns.color_palette("crest_r", len(decides)), sns.color_palette("flare", len(repeats))
+    return dict(zip([*decides, *repeats], [*blues, *reds], strict=True))
+
+
 def oracles(axes: Axes, task: Task, metric: str) -> None:
     """Draw the task's chance, dotted, and its best blind guess, dashed, if the task knows them for this metric."""
     if metric not in task.chance:
@@ -48,8 +59,10 @@ def learning_curves(
     looks = [(record.model, record.seed, look["step"], look[metric]) for record in records for look in record.history]
     looks = pd.DataFrame(looks, columns=["model", "seed", "step", metric])
     looks.step *= count[1]
-    sns.lineplot(looks, x="step", y=metric, hue="model", units="seed", estimator=None, ax=axes, lw=1.2)
+    how = {"hue": "model", "units": "seed", "estimator": None, "palette": colours(looks.model)}
+    sns.lineplot(looks, x="step", y=metric, ax=axes, lw=1.2, **how)
     axes.set(xlabel=count[0])
+    axes.xaxis.set_major_locator(plt.MaxNLocator(4))
     return finish(axes, task, metric)
 
 
@@ -65,9 +78,26 @@ def by_setting(
     """A metric against a setting: a dot a row, a line through the means of each family of rows."""
     axes = axes or plt.subplots()[1]
     rows = rows.reindex(columns=[name for name in (setting, metric, family) if name])
-    sns.lineplot(rows, x=setting, y=metric, hue=family, errorbar=None, ax=axes)
-    sns.scatterplot(rows, x=setting, y=metric, hue=family, alpha=0.5, s=12, legend=False, ax=axes)
+    how = {"hue": family, "palette": colours(rows.model) if family == "model" else None}
+    sns.lineplot(rows, x=setting, y=metric, errorbar=None, ax=axes, **how)
+    sns.scatterplot(rows, x=setting, y=metric, alpha=0.5, s=12, legend=False, ax=axes, **how)
     return finish(axes, task, metric, legend)
+
+
+def against_steps(rows: pd.DataFrame, task: Task, metric: str = "error", scale: str = "log") -> Axes:
+    """A metric against mean N: a dot a run, a line through the fixed repeats and one through the models that decide."""
+    _, axes = plt.subplots(figsize=(5.2, 2.8))
+    repeats = repeating(rows.model)
+    for label, part, colour in (("N steps for all", rows[repeats], "C3"), ("decides N, by τ", rows[~repeats], "C0")):
+        means = part.groupby("model")[["ponder_steps", metric]].mean().sort_values("ponder_steps")
+        axes.plot(means.ponder_steps, means[metric], color=colour, label=label, lw=1.2)
+        axes.scatter(part.ponder_steps, part[metric], color=colour, alpha=0.5, s=12)
+        for model, n, value in means[means.index.str.startswith("act-")].itertuples():
+            how = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 7, "color": colour}
+            axes.annotate(model.removeprefix("act-"), (n, value), **how)
+    axes.set(xlabel=task.names["ponder_steps"], ylabel=task.names[metric], yscale=scale)
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return axes
 
 
 def error_and_steps(rows: pd.DataFrame, setting: str, task: Task) -> list[Axes]:
@@ -75,7 +105,7 @@ def error_and_steps(rows: pd.DataFrame, setting: str, task: Task) -> list[Axes]:
     _, panels = plt.subplots(1, 2, figsize=(7, 3.4))
     seeds = {"error": {"errorbar": None}, "ponder_steps": {"units": "seed", "estimator": None, "lw": 1}}
     for panel, (metric, how) in zip(panels, seeds.items(), strict=True):
-        sns.lineplot(rows, x=setting, y=metric, hue="model", ax=panel, **how)
+        sns.lineplot(rows, x=setting, y=metric, hue="model", palette=colours(rows.model), ax=panel, **how)
         finish(panel, task, metric, legend=metric == "ponder_steps")
     return list(panels)
 

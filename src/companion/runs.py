@@ -111,6 +111,11 @@ def variants(models: pd.Series) -> pd.Series:
     return models.str.replace(network, "", regex=True)
 
 
+def repeating(models: pd.Series) -> pd.Series:
+    """Say of each name whether its model takes the same number of steps for every input, one or more."""
+    return models.str.match("rnn|gru|lstm|repeats-").astype(bool)
+
+
 def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
     """Every model that decides its own N beside the fixed repeats nearest to it in N, a row each, means over seeds.
 
@@ -120,7 +125,7 @@ def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
     """
     rows = table(records).reindex(columns=["model", metric, "ponder_steps", "updates"])
     rows["variant"] = variants(rows.model)
-    repeats = rows.model.str.match("rnn|gru|lstm|repeats-").astype(bool)
+    repeats = repeating(rows.model)
     fixed = rows[repeats].groupby(["model", "variant"], sort=False).mean().reset_index()
     found = []
     for model, made in rows[~repeats].groupby("model", sort=False):
