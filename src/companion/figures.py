@@ -30,11 +30,12 @@ def style() -> None:
 
 
 def colours(models: pd.Series) -> dict | None:
-    """Blues for models that decide N and reds for those that repeat, darker for more steps; None where none decides."""
+    """For more than six models, some of which decide N: blues for these, reds for repeats, darker for more steps."""
     names = models.drop_duplicates()
-    if not names.str.startswith("act-").any():
+    if len(names) <= 6 or not names.str.startswith("act-").any():
         return None
     decides, repeats = names[~repeating(names)], names[repeating(names)]
+    repeats = sorted(repeats, key=lambda name: int(name.split("-")[1]) if name.startswith("repeats") else 1)
     blues, reds = sns.color_palette("crest_r", len(decides)), sns.color_palette("flare", len(repeats))
     return dict(zip([*decides, *repeats], [*blues, *reds], strict=True))
 
