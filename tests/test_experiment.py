@@ -1,11 +1,20 @@
-"""The search over random candidates: fair, repeatable, and within its ranges."""
+"""From a table of models to a record: the candidates, who goes on, what a trainer gets, what is kept."""
 
 import math
+from types import SimpleNamespace
+from typing import ClassVar
 
 import pytest
+import torch
 
-from companion.experiment import grid, log_uniform, one_of, random_search
+from companion import experiment, weights
+from companion.baselines import FixedRepeats
+from companion.experiment import Model, grid, log_uniform, one_of, random_search, train
+from companion.network import Network
+from companion.records import RecordError, load
 from companion.settings import SettingsError
+from companion.storage import TrainingError
+from companion.tasks import Parity
 
 
 def test_models_of_one_seed_share_the_learning_rates():
@@ -47,3 +56,185 @@ def test_one_of_gives_each_value():
 def test_a_search_that_cannot_be_is_refused_in_one_sentence(wrong):
     with pytest.raises(SettingsError, match=r"^(A|The) (search|log-uniform) .*; it .*\.$"):
         wrong()
+
+
+TASK = Parity(2, held_out_size=20)
+
+
+def request(**changes):
+    chosen = {
+        "models": ["a"], "seed": 0, "device": "cpu", "records": "", "checkpoints": "", "weights": "",
+        "profile": "smoke", "steps": 20, "search_steps": 10, "goal": {}, "batch_size": 8, "clip": 1.0,
+        "evaluate_every": 5,
+    }  # fmt: skip
+    return SimpleNamespace(**chosen | changes)
+
+
+def network(size=8):
+    return Network(TASK, FixedRepeats(2, size, "rnn", 1))
+
+
+def run(model, task=TASK, **changes):
+    return train("ponder/parity", {"a": model}, task, request(**changes))["a"]
+
+
+class Spy(experiment.Trainer):
+    """A trainer whose loss on the validation set is what its learning rate says."""
+
+    made: ClassVar[list] = []
+
+    def __init__(self, build, task, **options):
+        super().__init__(build, task, **options)
+        self.options = options | {"task": task}
+        Spy.made.append(self)
+
+    def evaluate(self, batch):
+        return super().evaluate(batch) | {"loss": abs(self.options["learning_rate"] - 0.02)}
+
+
+@pytest.fixture
+def spied(monkeypatch):
+    monkeypatch.setattr(experiment, "Trainer", Spy)
+    Spy.made = []
+    return Spy.made
+
+
+@pytest.mark.parametrize("rates", [[0.02, 0.01, 0.05], [0.01, 0.02, 0.05], [0.05, 0.01, 0.02, 0.03]])
+def test_the_best_candidate_goes_on_and_no_other(spied, rates):
+    made = run(Model(network, grid(learning_rate=rates)))
+    assert [each.step for each in spied] == [20 if rate == 0.02 else 10 for rate in rates]
+    assert made.network is spied[rates.index(0.02)].judged
+    assert made.record.chosen == {"learning_rate": 0.02}
+    losses = [pytest.approx(abs(rate - 0.02)) for rate in rates]
+    assert made.record.search == [
+        {"learning_rate": rate, "loss": loss, "steps": 10} for rate, loss in zip(rates, losses, strict=True)
+    ]
+    assert made.record.steps == 20
+    assert made.record.history == spied[rates.index(0.02)].history
+    assert made.record.wall_seconds == round(sum(each.seconds for each in spied), 1)
+
+
+def test_a_trainer_gets_what_the_notebook_asked_for(spied, tmp_path):
+    sizes = []
+
+    def build(size):
+        sizes.append(size)
+        return network(size)
+
+    def watch(net):
+        return {"seen": 1.0}
+
+    other = Parity(2, held_out_size=30)
+    model = Model(build, grid(learning_rate=[0.02, 0.03], size=[4, 6]), other, watch, averaging=0.5)
+    asked = {"seed": 7, "batch_size": 3, "clip": 0.25, "evaluate_every": 2, "checkpoints": str(tmp_path)}
+    run(model, **asked)
+    assert sizes[:4] == [4, 6, 4, 6]
+    for each, rate in zip(spied, [0.02, 0.02, 0.03, 0.03], strict=False):
+        expected = {
+            "learning_rate": rate,
+            "seed": 7,
+            "batch_size": 3,
+            "clip": 0.25,
+            "evaluate_every": 2,
+            "device": "cpu",
+        }
+        assert each.options.items() >= (expected | {"watch": watch, "averaging": 0.5, "task": other}).items()
+    files = [each.options["checkpoint"] for each in spied]
+    assert len(set(files)) == len(files)
+    assert all(file.is_file() for file in files)
+
+
+def identities(spied, tmp_path, model=None, **changes):
+    spied.clear()
+    run(model or Model(network, grid(learning_rate=[0.02])), checkpoints=str(tmp_path), **changes)
+    return [each.options["identity"] for each in spied]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"seed": 1}, {"batch_size": 4}, {"clip": 0.5}, {"evaluate_every": 4}, {"search_steps": 5},
+     {"goal": {"error": 0.0}}, {"model": Model(network, grid(learning_rate=[0.03]))}],
+    ids=lambda changes: next(iter(changes)),
+)  # fmt: skip
+def test_a_checkpoint_is_of_one_run_alone(spied, tmp_path, changes):
+    assert identities(spied, tmp_path / "a") != identities(spied, tmp_path / "b", **changes)
+
+
+def test_a_longer_run_goes_on_from_the_same_checkpoint(spied, tmp_path):
+    assert identities(spied, tmp_path / "a") == identities(spied, tmp_path / "b", steps=30)
+
+
+@pytest.mark.parametrize("changed", ["recipe_of_this_run", "torch"])
+def test_a_checkpoint_of_other_code_is_refused(tmp_path, monkeypatch, changed, sentence):
+    model = Model(network, grid(learning_rate=[0.02]))
+    run(model, checkpoints=str(tmp_path))
+    other = SimpleNamespace(__version__="9.9") if changed == "torch" else lambda name: "another recipe"
+    monkeypatch.setattr(experiment, changed, other)
+    with pytest.raises(TrainingError, match="is of a run with other settings, or of other code") as caught:
+        run(model, checkpoints=str(tmp_path))
+    sentence(caught)
+
+
+def test_without_search_updates_the_first_candidate_is_taken(spied):
+    made = run(Model(network, grid(learning_rate=[0.05, 0.02])), search_steps=0)
+    assert [each.options["learning_rate"] for each in spied] == [0.05]
+    assert made.record.search == [{"learning_rate": 0.05, "loss": None, "steps": 0}]
+
+
+def test_a_search_longer_than_the_run_is_refused(sentence):
+    with pytest.raises(
+        SettingsError, match="^The search takes 30 updates and the run 10; ask for at least as many"
+    ) as caught:
+        run(Model(network, grid(learning_rate=[0.02])), search_steps=30, steps=10)
+    sentence(caught)
+
+
+def test_a_rate_that_diverges_does_not_win_and_leaves_no_trace_of_nan(tmp_path):
+    made = run(Model(network, grid(learning_rate=[1e38, 0.003])), search_steps=5, records=str(tmp_path), clip=0.0)
+    assert made.record.chosen["learning_rate"] < 1
+    assert made.record.search[0]["loss"] is None
+    assert made.record.chosen != made.record.search[0]
+    assert "NaN" not in (tmp_path / made.record.name).read_text()
+
+
+def test_the_test_set_is_met_after_the_last_update_and_only_then(spied, monkeypatch):
+    asked = []
+    monkeypatch.setattr(Spy, "test", lambda self: (asked.append(self.step), {"error": 0.25})[1])
+    assert run(Model(network, grid(learning_rate=[0.01, 0.02, 0.05]))).record.metrics == {"error": 0.25}
+    assert asked == [20]
+
+
+def test_a_record_of_other_parameters_is_not_overwritten(tmp_path, sentence):
+    model = Model(network, grid(learning_rate=[0.02]))
+    run(model, records=str(tmp_path), search_steps=0)
+    with pytest.raises(
+        RecordError, match=r"is the record of a run whose batch_size is 8, not 4; name another"
+    ) as caught:
+        run(model, records=str(tmp_path), batch_size=4, search_steps=0)
+    sentence(caught)
+    longer = run(model, records=str(tmp_path), steps=30, search_steps=0).record
+    assert load(tmp_path / longer.name).steps == 30
+    run(model, records=str(tmp_path), seed=1, batch_size=4, search_steps=0)
+
+
+def test_two_delays_in_one_folder_are_refused_before_any_training(spied, tmp_path):
+    model = Model(network, grid(learning_rate=[0.02]))
+    for delay in (3, 5):
+        settings = request(records=str(tmp_path), search_steps=0)
+        settings.delay = delay
+        if delay == 3:
+            train("ponder/parity", {"a": model}, TASK, settings)
+            spied.clear()
+        else:
+            with pytest.raises(RecordError, match="whose delay is 3, not 5"):
+                train("ponder/parity", {"a": model}, TASK, settings)
+    assert spied == []
+
+
+def test_the_tested_network_is_kept_with_its_record_and_read_back(tmp_path):
+    model = Model(network, grid(learning_rate=[0.02]), averaging=0.5)
+    made = run(model, weights=str(tmp_path / "w"), records=str(tmp_path / "r"), search_steps=0)
+    record = load(tmp_path / "r" / made.record.name)
+    back = weights.load(tmp_path / "w" / weights.name_of(record), network(), record)
+    inputs = TASK.held_out("test").inputs
+    assert torch.equal(back.eval()(inputs)[0], made.network.eval()(inputs)[0])

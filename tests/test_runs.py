@@ -27,7 +27,8 @@ def experiment(**changes):
     task = Parity(2, held_out_size=20)
     table = {"rnn": Model(lambda: Network(task, FixedRepeats(2, 8, "rnn", 1)), grid(learning_rate=[1e-3, 1e-2]))}
     chosen = {
-        "models": ["rnn"], "seed": 0, "device": "cpu", "records": "", "checkpoints": "", "profile": "smoke",
+        "models": ["rnn"], "seed": 0, "device": "cpu", "records": "", "checkpoints": "", "weights": "",
+        "profile": "smoke",
         "steps": 20, "search_steps": 10, "goal": {}, "batch_size": 8, "clip": 1.0, "evaluate_every": 5,
     }  # fmt: skip
     return train("ponder/parity", table, task, SimpleNamespace(**chosen | changes))["rnn"].record
@@ -45,12 +46,13 @@ def test_a_run_leaves_a_record_with_what_the_design_asks_for(saved):
     asked = (
         "experiment model profile seed parameters metrics history steps wall_seconds peak_memory_mb environment commit"
     )
-    assert set(body) == {*asked.split(), "search", "chosen", "seal"}
+    assert set(body) == {*asked.split(), "search", "chosen", "seal", "recipe"}
     assert set(body["environment"]) == {"python", "torch", "device", "threads"}
     assert body["environment"]["threads"] == 1
     assert body["steps"] == 20
-    assert len(body["search"]) == 2
-    assert body["chosen"] in [{"learning_rate": 1e-3}, {"learning_rate": 1e-2}]
+    assert [each["learning_rate"] for each in body["search"]][:2] == [1e-3, 1e-2]
+    best = min(body["search"], key=lambda each: each["loss"])
+    assert body["chosen"] == {"learning_rate": best["learning_rate"]}
     assert body["parameters"] == {
         "steps": 20, "search_steps": 10, "goal": {}, "batch_size": 8, "clip": 1.0, "evaluate_every": 5,
     }  # fmt: skip

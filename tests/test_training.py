@@ -16,8 +16,9 @@ import torch
 from companion.baselines import LSTM, FixedRepeats
 from companion.mechanisms import AdaptiveComputation, SparseAttentiveBacktracking
 from companion.network import Network
+from companion.storage import load_checkpoint, save_checkpoint, write_whole
 from companion.tasks import Adding, Batch, Copying, Parity, Sort
-from companion.training import Diverged, Trainer, TrainingError, reached, search, write_whole
+from companion.training import CHECKPOINT, Diverged, Trainer, TrainingError, reached
 
 # What a subprocess runs: a training of N updates, with a checkpoint, that prints its final weights' sum and history.
 SCRIPT = """
@@ -130,35 +131,6 @@ def test_a_loss_that_is_not_a_number_stops_the_run_and_says_when():
     assert each.step == 3
 
 
-def test_search_takes_the_least_validation_loss_at_equal_updates():
-    trainers = [trainer(learning_rate=rate) for rate in (1e-6, 3e-2, 1e-5)]
-    losses = search(trainers, 30)
-    assert losses.index(min(losses)) == 1
-    assert [each.step for each in trainers] == [30, 30, 30]
-
-
-def test_a_candidate_that_diverges_is_passed_over_and_one_that_is_left_is_taken():
-    def poisoned():
-        each = trainer(learning_rate=1e-3)
-        with torch.no_grad():
-            next(each.network.parameters()).fill_(float("nan"))
-        return each
-
-    losses = search([poisoned(), trainer(learning_rate=1e-3)], 10)
-    assert losses[0] is None
-    assert losses[1] > 0
-    with pytest.raises(Diverged, match=r"^The loss is nan at update 1; try a lower learning rate\.$"):
-        search([poisoned(), poisoned()], 10)
-
-
-def test_search_says_the_same_when_a_candidate_has_already_gone_on(tmp_path):
-    trainers = [trainer(learning_rate=rate, checkpoint=tmp_path / f"{rate}") for rate in (1e-3, 1e-2)]
-    losses = search(trainers, 20)
-    trainers[1].run(40)
-    again = [trainer(learning_rate=rate, checkpoint=tmp_path / f"{rate}") for rate in (1e-3, 1e-2)]
-    assert search(again, 20) == losses
-
-
 def test_a_resumed_run_equals_an_uninterrupted_one_bit_by_bit(tmp_path):
     whole = trainer()
     whole.run(45)
@@ -186,7 +158,7 @@ def test_a_stopped_process_resumes_to_the_same_bits(tmp_path, signal_sent):
     stopped.wait(30)
     assert stopped.returncode != 0
 
-    made = torch.load(tmp_path / "run.pt", weights_only=True)["step"]
+    made = load_checkpoint(tmp_path / "run.pt", {"step"})["step"]
     target = str(made + 25)
     resumed, _ = start(tmp_path / "run.pt", target).communicate(timeout=60)
     whole, _ = start(tmp_path / "whole.pt", target).communicate(timeout=120)
@@ -248,16 +220,55 @@ def test_writing_whole_replaces_or_leaves_alone(tmp_path):
     assert os.listdir(path.parent) == ["file"]
 
 
-@pytest.mark.parametrize(
-    "damage", [lambda whole: whole[: len(whole) // 2], lambda whole: b"", lambda whole: b"PK junk"]
-)
-def test_a_broken_checkpoint_gets_one_sentence(tmp_path, damage):
+def test_a_broken_checkpoint_gets_one_sentence(tmp_path, sentence):
+    trainer(checkpoint=tmp_path / "run.pt").run(5)
+    (tmp_path / "run.pt").write_bytes((tmp_path / "run.pt").read_bytes()[:-1])
+    with pytest.raises(TrainingError, match="is broken") as caught:
+        trainer(checkpoint=tmp_path / "run.pt")
+    sentence(caught)
+
+
+@pytest.mark.parametrize("part", sorted(CHECKPOINT))
+def test_a_checkpoint_that_lacks_a_part_gets_one_sentence(tmp_path, part):
     path = tmp_path / "run.pt"
     trainer(checkpoint=path).run(5)
-    path.write_bytes(damage(path.read_bytes()))
-    with pytest.raises(TrainingError, match="is broken; delete it to start afresh.$") as caught:
+    state = load_checkpoint(path, CHECKPOINT)
+    save_checkpoint(path, {name: value for name, value in state.items() if name != part})
+    with pytest.raises(TrainingError, match="is broken"):
         trainer(checkpoint=path)
-    assert "\n" not in str(caught.value)
+
+
+def test_a_run_that_has_made_more_updates_than_asked_for_is_refused(tmp_path, sentence):
+    trainer(checkpoint=tmp_path / "run.pt").run(40)
+    with pytest.raises(
+        TrainingError, match=r"has made 40 updates, more than the 10 asked for; ask for as many"
+    ) as caught:
+        trainer(checkpoint=tmp_path / "run.pt").run(10)
+    sentence(caught)
+    assert trainer(checkpoint=tmp_path / "run.pt").run(40) == trainer(checkpoint=tmp_path / "run.pt").history[-1]
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_validation_loss_that_is_not_finite_is_a_divergence(monkeypatch, sentence, value):
+    each = trainer()
+    monkeypatch.setattr(each, "evaluate", lambda batch: {"accuracy": 0.1, "loss": value})
+    with pytest.raises(Diverged, match=f"^The loss on the validation set is {value} after update 10; try a") as caught:
+        each.run(30)
+    sentence(caught)
+    assert each.history == []
+    assert each.diverged == str(caught.value)
+    with pytest.raises(Diverged, match="after update 10"):
+        each.run(30)
+    assert each.step == 10
+
+
+def test_a_test_metric_that_is_not_finite_is_a_divergence(monkeypatch, sentence):
+    each = trainer()
+    each.run(10)
+    monkeypatch.setattr(each.task, "details", lambda evaluate: {"by_delay": [0.1, None, float("nan")]}, raising=False)
+    with pytest.raises(Diverged, match="^The by_delay on the test set is not a finite number") as caught:
+        each.test()
+    sentence(caught)
 
 
 def test_a_checkpoint_of_another_run_is_refused(tmp_path):

@@ -12,10 +12,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from companion.records import Record, commit, environment, thin
+import companion.weights
+from companion.recipe import recipe_of_this_run
+from companion.records import Record, commit, environment, file_name, refuse_to_overwrite, thin
+from companion.search import best, search
 from companion.settings import SettingsError, essential
+from companion.storage import write_whole
 from companion.tasks import Task
-from companion.training import Trainer, peak_memory_mb, search, write_whole
+from companion.training import Trainer, peak_memory_mb
 
 
 def grid(**choices: list[Any]) -> list[dict[str, Any]]:
@@ -139,21 +143,23 @@ def writable(folder: str) -> None:
 def train(experiment: str, models: dict[str, Model], task: Task, settings: SimpleNamespace) -> dict[str, Run]:
     """Train the models that the settings ask for, one after another.
 
-    Each model is tuned by the same search: every candidate makes `settings.search_steps` updates, and the one with the
-    least validation loss goes on to `settings.steps`. With `search_steps` 0 the first candidate is taken. A run ends
-    early once the validation metrics reach `settings.goal`.
+    Each model is tuned by the same search, `companion.search.search`: every candidate makes `settings.search_steps`
+    updates or more, and the one with the least validation loss goes on to `settings.steps`. With `search_steps` 0 the
+    first candidate is taken. A run ends early once the validation metrics reach `settings.goal`.
 
     Args:
         experiment: "part/notebook".
         models: the notebook's table.
         task: what they learn.
-        settings: the notebook's parameters; `records` and `checkpoints` name folders, or are empty.
+        settings: the notebook's parameters; `records`, `checkpoints` and `weights` name folders, or are empty.
 
     Returns:
-        Name → run, in the order asked for. With `settings.records`, each record is on disk as soon as it is made.
+        Name → run, in the order asked for. With `settings.records`, each record is on disk as soon as it is made, and
+        with `settings.weights` the network that was tested.
 
     Raises:
-        SettingsError: an unknown model, or a goal that the task does not measure.
+        SettingsError: an unknown model, a goal that the task does not measure, or a search longer than the run.
+        companion.records.RecordError: the folder holds a record of the same name and of other parameters.
         companion.training.TrainingError: a loss that is not a number, a broken checkpoint, or a full disk.
     """
     names = known(settings.models, models)
@@ -161,27 +167,45 @@ def train(experiment: str, models: dict[str, Model], task: Task, settings: Simpl
         for metric in settings.goal:
             if metric not in each.names:
                 raise SettingsError(f"The goal names {metric!r}; this task has {', '.join(each.names)}.")
-    for folder in (settings.records, settings.checkpoints):
+    if settings.search_steps > settings.steps:
+        raise SettingsError(
+            f"The search takes {settings.search_steps} updates and the run {settings.steps}; ask for at least as many "
+            "steps as search_steps."
+        )
+    for folder in (settings.records, settings.checkpoints, settings.weights):
         if folder:
             writable(folder)
-    return {name: train_one(experiment, name, models[name], models[name].task or task, settings) for name in names}
+    runs = {name: Running(experiment, name, models[name], models[name].task or task, settings) for name in names}
+    if settings.records:
+        for name, run in runs.items():
+            path = Path(settings.records, file_name(experiment, name, settings.profile, settings.seed))
+            refuse_to_overwrite(path, run.parameters)
+    return {name: run.train() for name, run in runs.items()}
 
 
-def train_one(experiment: str, name: str, model: Model, task: Task, settings: SimpleNamespace) -> Run:
-    """Search, train, test and record one model; see `train`."""
-    parameters = json.loads(json.dumps(essential(vars(settings))))
+class Running:
+    """One model of an experiment on its way to a record; see `train`."""
 
-    def trainer(candidate: dict[str, Any]) -> Trainer:
-        choices = {key: value for key, value in candidate.items() if key != "learning_rate"}
-        decisive = {key: value for key, value in parameters.items() if key != "steps"}  # a run may be made longer
-        identity = json.dumps([experiment, name, settings.seed, settings.device, decisive, candidate], sort_keys=True)
+    def __init__(self, experiment: str, name: str, model: Model, task: Task, settings: SimpleNamespace):
+        self.experiment, self.name, self.model, self.task, self.settings = experiment, name, model, task, settings
+        self.parameters = json.loads(json.dumps(essential(vars(settings))))
+        self.recipe = recipe_of_this_run(experiment)
+        self.made = 0  # trainers, each with a checkpoint of its own
+
+    def trainer(self, candidate: dict[str, Any]) -> Trainer:
+        """Of one candidate; it goes on from its checkpoint, if there is one."""
+        settings, choices = self.settings, {key: value for key, value in candidate.items() if key != "learning_rate"}
+        decisive = {key: value for key, value in self.parameters.items() if key != "steps"}  # a run may be made longer
+        identity = [self.experiment, self.name, settings.seed, settings.device, decisive, candidate]
+        identity += [self.recipe, torch.__version__]
         checkpoint = None
         if settings.checkpoints:
-            index = model.candidates.index(candidate)
-            checkpoint = Path(settings.checkpoints) / experiment / f"{name}.seed{settings.seed}.candidate{index}.pt"
+            file = f"{self.name}.seed{settings.seed}.candidate{self.made}.pt"
+            checkpoint = Path(settings.checkpoints) / self.experiment / file
+        self.made += 1
         return Trainer(
-            lambda: model.build(**choices),
-            task,
+            lambda: self.model.build(**choices),
+            self.task,
             learning_rate=candidate["learning_rate"],
             seed=settings.seed,
             batch_size=settings.batch_size,
@@ -189,35 +213,40 @@ def train_one(experiment: str, name: str, model: Model, task: Task, settings: Si
             evaluate_every=settings.evaluate_every,
             device=settings.device,
             checkpoint=checkpoint,
-            identity=identity,
-            watch=model.watch,
-            averaging=model.averaging,
+            identity=json.dumps(identity, sort_keys=True),
+            watch=self.model.watch,
+            averaging=self.model.averaging,
         )
 
-    candidates = model.candidates if settings.search_steps else model.candidates[:1]
-    trainers = [trainer(candidate) for candidate in candidates]
-    losses, chosen = [None], 0
-    if len(trainers) > 1:
-        losses = search(trainers, settings.search_steps, settings.goal, name)
-        chosen = losses.index(min(loss for loss in losses if loss is not None))
-    best = trainers[chosen]
-    best.run(settings.steps, settings.goal, name)
-    record = Record(
-        experiment=experiment,
-        model=name,
-        profile=settings.profile,
-        seed=settings.seed,
-        parameters=parameters,
-        search=[candidate | {"loss": loss} for candidate, loss in zip(candidates, losses, strict=True)],
-        chosen=candidates[chosen],
-        metrics=best.test(),
-        history=thin(best.history),
-        steps=best.step,
-        wall_seconds=round(sum(each.seconds for each in trainers), 1),
-        peak_memory_mb=round(peak_memory_mb(settings.device), 1),
-        environment=environment(settings.device),
-        commit=commit(),
-    )
-    if settings.records:
-        record.save(Path(settings.records))
-    return Run(best.judged, record)
+    def train(self) -> Run:
+        """Search, train, test and record."""
+        settings = self.settings
+        candidates = self.model.candidates if settings.search_steps else self.model.candidates[:1]
+        tried, searched = search(
+            self.trainer, candidates, settings.search_steps, settings.steps, settings.goal, self.name
+        )
+        chosen = best(tried)
+        trainer = chosen.trainer
+        trainer.run(settings.steps, settings.goal, self.name)
+        record = Record(
+            experiment=self.experiment,
+            model=self.name,
+            profile=settings.profile,
+            seed=settings.seed,
+            parameters=self.parameters,
+            search=[each.candidate | {"loss": each.loss, "steps": searched} for each in tried],
+            chosen=chosen.candidate,
+            metrics=trainer.test(),
+            history=thin(trainer.history),
+            steps=trainer.step,
+            wall_seconds=round(sum(each.trainer.seconds for each in tried), 1),
+            peak_memory_mb=round(peak_memory_mb(settings.device), 1),
+            environment=environment(settings.device),
+            commit=commit(),
+            recipe=self.recipe,
+        )
+        if settings.weights:
+            companion.weights.save(Path(settings.weights), trainer.judged, record)
+        if settings.records:
+            record.save(Path(settings.records))
+        return Run(trainer.judged, record)

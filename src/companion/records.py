@@ -11,9 +11,11 @@ from typing import Any
 import torch
 
 from companion.settings import essential, profile_parameters
-from companion.training import write_whole
+from companion.storage import write_whole
 
 HISTORY_POINTS = 200
+ROOT = Path(__file__).resolve().parents[2]
+CODE = ("src", "notebooks", "pyproject.toml", "constraints.txt")  # what a commit is of
 
 
 class RecordError(ValueError):
@@ -28,14 +30,15 @@ class Record:
         experiment: "part/notebook", such as "remind/copying".
         model, profile, seed: which run of it.
         parameters: every parameter that decides the result.
-        search: the candidates that were tried, each with its validation `loss` after it; null if it diverged, or
-            if there was nothing to choose.
+        search: the candidates that were tried, each with the updates it was given, `steps`, and its validation `loss`
+            after them; null if it diverged, or if there was nothing to choose.
         chosen: the candidate that went on.
         metrics: final, on the test set; shares are fractions of one, losses are in nats.
         history: the metrics on the validation set along the way, at most 200 looks.
         steps: updates made. wall_seconds: time spent in them. peak_memory_mb: the process's most memory.
         environment: python, torch, the device's name, threads.
         commit: of the code that ran; ends in "+" if the code had changes.
+        recipe: a digest of the code that decides the result, see `companion.recipe`; "" if that is not known.
     """
 
     experiment: str
@@ -52,24 +55,59 @@ class Record:
     peak_memory_mb: int | float
     environment: dict[str, Any]
     commit: str
+    recipe: str = ""
 
     @property
     def name(self) -> str:
         """The record's path below the results folder."""
-        return f"{self.experiment}/{self.model}.{self.profile}.seed{self.seed}.json"
+        return file_name(self.experiment, self.model, self.profile, self.seed)
+
+    @property
+    def seal(self) -> str:
+        """The SHA-256 of the record's content, by which an edit is noticed."""
+        return seal(asdict(self))
 
     def save(self, folder: Path) -> Path:
-        """Write the record below `folder`, whole or not at all, with a seal by which an edit is noticed."""
+        """Write the record below `folder`, whole or not at all, with its seal.
+
+        Raises:
+            RecordError: a number of it is not finite.
+        """
         body = asdict(self)
         path = folder / self.name
-        text = json.dumps(body | {"seal": seal(body)}, indent=1) + "\n"
+        try:
+            text = json.dumps(body | {"seal": seal(body)}, indent=1, allow_nan=False) + "\n"
+        except ValueError:
+            raise RecordError(f"The record {self.name} holds a number that is not finite; it is not kept.") from None
         write_whole(path, lambda scratch: scratch.write_text(text))
         return path
+
+
+def file_name(experiment: str, model: str, profile: str, seed: int) -> str:
+    """A record's path below the results folder."""
+    return f"{experiment}/{model}.{profile}.seed{seed}.json"
 
 
 def seal(body: dict[str, Any]) -> str:
     """The SHA-256 of a record's content."""
     return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+
+
+def refuse_to_overwrite(path: Path, parameters: dict[str, Any]) -> None:
+    """Refuse a path that holds the record of another run, such as one of a sweep; the same run may be made longer.
+
+    Raises:
+        RecordError: it does, or is no whole record.
+    """
+    if not path.exists():
+        return
+    other = load(path).parameters
+    for name in sorted((other.keys() | parameters.keys()) - {"steps"}):
+        if other.get(name) != parameters.get(name):
+            raise RecordError(
+                f"{path} is the record of a run whose {name} is {other.get(name)}, not {parameters.get(name)}; name "
+                "another folder for records, or delete it."
+            )
 
 
 def thin(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -99,15 +137,15 @@ def processor() -> str:
 
 
 def commit() -> str:
-    """The commit of the code that runs, with a "+" if src or notebooks have changes; "unknown" outside a checkout."""
+    """The commit of the code that runs, with a "+" if it has changes; "unknown" outside a checkout of this project."""
 
     def git(*words: str) -> str:
-        here = Path(__file__).parent
-        return subprocess.run(["git", *words], cwd=here, capture_output=True, text=True, check=True).stdout.strip()
+        return subprocess.run(["git", *words], cwd=ROOT, capture_output=True, text=True, check=True).stdout.strip()
 
     try:
-        root = git("rev-parse", "--show-toplevel")
-        changed = git("-C", root, "status", "--porcelain", "--untracked-files=no", "--", "src")
+        if Path(git("rev-parse", "--show-toplevel")).resolve() != ROOT:  # unpacked in somebody else's repository
+            return "unknown"
+        changed = git("status", "--porcelain", "--", *CODE)
         return git("rev-parse", "--short=12", "HEAD") + ("+" if changed else "")
     except (OSError, subprocess.CalledProcessError):
         return "unknown"
@@ -123,7 +161,7 @@ def load(path: Path) -> Record:
         body = json.loads(path.read_text())
         stored = body.pop("seal")
         record = Record(**body)
-    except (json.JSONDecodeError, KeyError, TypeError, AttributeError, UnicodeDecodeError):
+    except (ValueError, KeyError, TypeError, AttributeError):
         raise RecordError(f"{path.name} is not a whole record; delete it and run `make record`.") from None
     if stored != seal(body):
         raise RecordError(

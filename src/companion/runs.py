@@ -11,7 +11,8 @@ import pandas as pd
 
 from companion.records import Record, RecordError, commit, environment, load
 from companion.settings import settings
-from companion.training import reached, write_whole
+from companion.storage import write_whole
+from companion.training import reached
 
 __all__ = [
     "Record",

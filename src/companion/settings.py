@@ -19,7 +19,7 @@ from companion.tasks import seeded
 PROFILES = ("smoke", "laptop", "paper")
 KINDS = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
 # What does not change a result, or is said elsewhere in a record.
-ASIDE = {"profile", "models", "seed", "device", "records", "checkpoints"}
+ASIDE = {"profile", "models", "seed", "device", "records", "checkpoints", "weights"}
 AT_LEAST_ONE = ("steps", "batch_size", "evaluate_every", "hidden_size")
 SEARCHED = {"learning_rates", "decays", "forget_biases", "recurrent_inits"}
 

@@ -1,9 +1,7 @@
 """The one training loop: Adam on examples drawn from a seed, with validation, checkpoints and a stop when solved."""
 
 import math
-import os
 import resource
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,19 +13,17 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
 
 from companion.interrupt import CtrlC
+from companion.storage import TrainingError, load_checkpoint, save_checkpoint
 from companion.tasks import Batch, Task, seeded
 
 Number = int | float
 CHECKPOINT_EVERY_SECONDS = 20
 HIGHER_IS_BETTER = {"accuracy", "reward"}
-
-
-class TrainingError(RuntimeError):
-    """Training cannot go on; the message says why in one sentence."""
+CHECKPOINT = {"identity", "network", "average", "optimiser", "generator", "step", "seconds", "history"}
 
 
 class Diverged(TrainingError):
-    """The loss is not a number any more."""
+    """The loss is not a finite number any more."""
 
 
 def reached(metrics: dict[str, Number], goal: dict[str, Number]) -> bool:
@@ -35,30 +31,6 @@ def reached(metrics: dict[str, Number], goal: dict[str, Number]) -> bool:
     return bool(goal) and all(
         metrics[name] >= value if name in HIGHER_IS_BETTER else metrics[name] <= value for name, value in goal.items()
     )
-
-
-def write_whole(path: Path, write: Callable[[Path], None]) -> None:
-    """Write a file so that it is there whole or not at all: under another name first, then moved.
-
-    Raises:
-        TrainingError: it could not be written, for example on a full disk; an older file of that name is untouched.
-    """
-    scratch = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        os.close(handle)
-        scratch = Path(name)
-        write(scratch)
-        with open(scratch, "rb+") as file:
-            os.fsync(file.fileno())
-        scratch.replace(path)
-    except (OSError, RuntimeError) as error:  # torch.save reports a failed write as RuntimeError
-        reason = getattr(error, "strerror", None) or "the write broke off, perhaps for want of space"
-        raise TrainingError(f"{path} could not be written ({reason}); what was there before is unchanged.") from error
-    finally:
-        if scratch is not None:
-            scratch.unlink(missing_ok=True)
 
 
 class Trainer:
@@ -87,6 +59,7 @@ class Trainer:
         average: the network with averaged weights, or None.
         history: one dict for each look at the validation set, with `step` and the metrics, and for a layer that skips
             windows in its backward pass the share that the last update `replayed`.
+        diverged: why the training cannot go on, or "".
     """
 
     def __init__(
@@ -120,7 +93,7 @@ class Trainer:
             self.average = AveragedModel(self.network, multi_avg_fn=get_ema_multi_avg_fn(averaging))
         self.optimiser = torch.optim.Adam(self.network.parameters(), lr=learning_rate, fused=True)
         self.validation = task.held_out("validation")
-        self.step, self.seconds, self.history, self.skipped = 0, 0.0, [], {}
+        self.step, self.seconds, self.history, self.skipped, self.diverged = 0, 0.0, [], {}, ""
         if checkpoint is not None and checkpoint.exists():
             self.load()
 
@@ -128,7 +101,7 @@ class Trainer:
         """One update of the weights on one batch.
 
         Raises:
-            TrainingError: the loss is not a number.
+            Diverged: the loss is not a finite number.
         """
         self.network.train()
         batch = self.task.batch(self.generator, self.batch_size).to(self.device)
@@ -136,7 +109,7 @@ class Trainer:
         predictions, answer = self.network(inputs)
         loss = (self.task.loss(predictions, targets) + answer.cost).mean()
         if not math.isfinite(loss.item()):
-            raise Diverged(f"The loss is {loss.item()} at update {self.step + 1}; try a lower learning rate.")
+            self.give_up(f"The loss is {loss.item()} at update {self.step + 1}; try a lower learning rate.")
         self.optimiser.zero_grad()
         loss.backward()
         if "replayed" in answer.trace:
@@ -147,6 +120,10 @@ class Trainer:
         if self.average:
             self.average.update_parameters(self.network)
         self.step += 1
+
+    def give_up(self, reason: str) -> None:
+        self.diverged = reason
+        raise Diverged(reason)
 
     @property
     def judged(self) -> nn.Module:
@@ -160,10 +137,18 @@ class Trainer:
             The last metrics on the validation set.
 
         Raises:
-            TrainingError: the loss is not a number, or a checkpoint cannot be written.
+            Diverged: the loss is not a finite number, in training or on the validation set.
+            TrainingError: more updates than that were made before, or a checkpoint cannot be written.
             KeyboardInterrupt: Ctrl-C; the checkpoint, if there is one, then holds every update made.
         """
         goal = goal or {}
+        if self.diverged:
+            raise Diverged(self.diverged)
+        if self.step > until:
+            raise TrainingError(
+                f"The checkpoint {self.checkpoint} has made {self.step} updates, more than the {until} asked for; ask "
+                "for as many, or name another folder."
+            )
         saved = begun = time.monotonic()
         before = self.seconds
         progress = {"desc": label, "unit": "update", "mininterval": 1, "leave": False}
@@ -173,6 +158,11 @@ class Trainer:
                 bar.update()
                 if self.step % self.evaluate_every == 0 or self.step == until:
                     noted = self.evaluate(self.validation) | self.skipped | self.watch(self.judged)
+                    if (name := infinite(noted)) is not None:
+                        self.give_up(
+                            f"The {name} on the validation set is {noted[name]} after update {self.step}; try a lower "
+                            "learning rate."
+                        )
                     self.history.append({"step": self.step, **noted})
                 self.seconds = before + time.monotonic() - begun
                 if self.checkpoint and (ctrl_c.pressed or time.monotonic() - saved > CHECKPOINT_EVERY_SECONDS):
@@ -216,10 +206,17 @@ class Trainer:
         return predictions.cpu(), None if steps is None else steps.cpu()
 
     def test(self) -> dict[str, Any]:
-        """The metrics on the test set, what more the task records, and the share of windows that were `replayed`."""
+        """The metrics on the test set, what more the task records, and the share of windows that were `replayed`.
+
+        Raises:
+            Diverged: a metric is not a finite number.
+        """
         metrics = self.evaluate(self.task.held_out("test"))
         skipped = {name: value for name, value in (self.history or [{}])[-1].items() if name == "replayed"}
-        return metrics | self.task.details(self.evaluate) | self.task.along(self.follow) | skipped
+        found = metrics | self.task.details(self.evaluate) | self.task.along(self.follow) | skipped
+        if (name := infinite(found)) is not None:
+            self.give_up(f"The {name} on the test set is not a finite number; try a lower learning rate.")
+        return found
 
     def save(self) -> None:
         """Write the checkpoint, whole or not at all."""
@@ -233,18 +230,19 @@ class Trainer:
             "seconds": self.seconds,
             "history": self.history,
         }
-        write_whole(self.checkpoint, lambda path: torch.save(state, path))
+        save_checkpoint(self.checkpoint, state)
 
     def load(self) -> None:
-        """Go on from the checkpoint."""
-        try:
-            state = torch.load(self.checkpoint, map_location=self.device, weights_only=True)
-            identity = state["identity"]
-        except Exception as error:  # torch.load raises many kinds for a broken file
-            raise TrainingError(f"The checkpoint {self.checkpoint} is broken; delete it to start afresh.") from error
-        if identity != self.identity:
+        """Go on from the checkpoint.
+
+        Raises:
+            TrainingError: it is broken, or of another run.
+        """
+        state = load_checkpoint(self.checkpoint, CHECKPOINT, self.device)
+        if state["identity"] != self.identity:
             raise TrainingError(
-                f"The checkpoint {self.checkpoint} is of a run with other settings; delete it or move it."
+                f"The checkpoint {self.checkpoint} is of a run with other settings, or of other code; delete it or "
+                "move it."
             )
         self.network.load_state_dict(state["network"])
         if self.average:
@@ -254,29 +252,17 @@ class Trainer:
         self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
 
 
-def search(
-    trainers: list[Trainer], steps: int, goal: dict[str, Number] | None = None, label: str = ""
-) -> list[float | None]:
-    """Train every candidate for `steps` updates; the validation loss of each, of which the least is to be chosen.
-
-    Every model of the book is tuned by this one rule: the same number of candidates, the same updates for each. A
-    candidate that diverges has the loss None.
-
-    Raises:
-        Diverged: all of them did.
-    """
-    losses = []
-    for index, trainer in enumerate(trainers):
-        try:
-            trainer.run(steps, goal, f"{label} candidate {index + 1}/{len(trainers)}")
-        except Diverged:
-            losses.append(None)
-            if losses == [None] * len(trainers):
-                raise
-            continue
-        looks = [look for look in trainer.history if look["step"] <= steps]
-        losses.append(looks[-1][trainer.task.judged_by])
-    return losses
+def infinite(values: dict[str, Any]) -> str | None:
+    """The name of the first value that is not finite, or has such a number in a list of it; None if all are."""
+    for name, value in values.items():
+        leaves = [value]
+        while leaves:
+            leaf = leaves.pop()
+            if isinstance(leaf, list | tuple):
+                leaves += leaf
+            elif isinstance(leaf, float) and not math.isfinite(leaf):
+                return name
+    return None
 
 
 def peak_memory_mb(device: str) -> float:

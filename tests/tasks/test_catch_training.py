@@ -10,9 +10,10 @@ from torch import nn
 from companion.baselines import IRNN, LSTM, Transformer
 from companion.mechanisms import FastWeights
 from companion.network import Network
+from companion.search import best, search
 from companion.tasks import Catch, seeded
 from companion.tasks.catch import Game
-from companion.training import Trainer, reached, search
+from companion.training import Trainer, reached
 
 
 def agent(task, layer=FastWeights, hidden_size=32):
@@ -166,9 +167,10 @@ def test_more_reward_is_better_for_a_goal_and_fewer_misses_for_a_search():
     assert reached({"reward": 0.9}, {"reward": 0.8})
     assert not reached({"reward": 0.7}, {"reward": 0.8})
     task = Catch(6, 2, held_out_size=200)
-    trainers = [trainer(task, learning_rate=rate) for rate in (1e-6, 5e-3)]
-    losses = search(trainers, 60)
-    assert losses.index(min(losses)) == 1
+    candidates = [{"learning_rate": rate} for rate in (1e-6, 5e-3)]
+    tried, _ = search(lambda candidate: trainer(task, **candidate), candidates, 60, 60)
+    assert best(tried).candidate["learning_rate"] >= 5e-3
+    assert tried[1].loss == tried[1].trainer.history[-1]["error"]
 
 
 def test_evaluation_plays_in_chunks_as_in_one():

@@ -119,6 +119,11 @@ class Language(Task):
         self.chance = {"bits_per_character": math.log2(size), "loss": math.log(size), "accuracy": 1 / size}
         self.blind_guess = self.score_pairs()
 
+    @property
+    def plateau(self) -> float:
+        """The loss of a uniform guess: from there it falls at once, and the table of pairs is no plateau."""
+        return self.chance[self.judged_by]
+
     def cut(self, part: Tensor, most: int) -> Tensor:
         """At most `most` windows of a part, each of `length` + 1 characters: (length + 1, windows)."""
         total = (len(part) - 1) // self.length

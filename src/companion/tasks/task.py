@@ -44,6 +44,14 @@ class Task:
     names: ClassVar[dict[str, str]]
     judged_by: str = "loss"
 
+    @property
+    def plateau(self) -> float:
+        """What `judged_by` is of a network that has learned nothing yet: the best blind guess.
+
+        A search over candidates does not end before one of them is well below it.
+        """
+        return self.blind_guess[self.judged_by]
+
     def batch(self, generator: torch.Generator, size: int) -> Batch:
         """Draw `size` training examples, all of one length."""
         raise NotImplementedError

@@ -1,0 +1,150 @@
+"""Which code made a result: a digest of the syntax trees that decide it, without comments, docstrings and layout.
+
+Two runs have the same recipe if the package's modules that the run needs, and the cells of its notebook that are tagged
+`task` and `models`, say the same. What only keeps or shows results does not count.
+"""
+
+import ast
+import hashlib
+import json
+import sys
+from functools import cache
+from pathlib import Path
+
+PACKAGE = Path(__file__).resolve().parent
+# They keep, show or check; none of them decides a number.
+ASIDE = {"claims", "figures", "interrupt", "live", "marks", "memory", "prose", "recipe", "records", "runs", "settings"}
+ASIDE |= {"storage", "weights"}
+ALWAYS = ("companion.experiment", "companion.training", "companion.search")
+DECIDE = ("task", "models")
+
+
+def recipe(notebook: Path) -> str:
+    """The digest, sixteen hexadecimal digits.
+
+    Raises:
+        FileNotFoundError: there is no such notebook.
+    """
+    cells = code_cells(notebook)
+    deciding = [ast.parse(source) for source, tags in cells if tags & set(DECIDE)]
+    used = {node.id for tree in deciding for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    modules = set(ALWAYS)
+    for source, _ in cells:
+        modules |= {module for name, module in imported(parsed(source)).items() if name in used}
+    trees = [outline(tree_of(module)) for module in sorted(needed(modules))]
+    trees += [outline(tree) for tree in deciding]
+    return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:16]
+
+
+def recipe_of_this_run(experiment: str) -> str:
+    """The recipe of an experiment that is being run, or "" where that cannot be known.
+
+    It is known in a kernel that has run the deciding cells of the checkout's notebook as they stand there.
+    """
+    notebook = find_notebook(experiment)
+    kernel = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
+    if notebook is None or kernel is None:
+        return ""
+    run = [outline(parsed(source)) for source in kernel.user_ns.get("In", [])]
+    asked = [outline(ast.parse(source)) for source, tags in code_cells(notebook) if tags & set(DECIDE)]
+    return recipe(notebook) if all(tree in run for tree in asked) else ""
+
+
+def find_notebook(experiment: str) -> Path | None:
+    """The notebook of an experiment, in the checkout around this folder or package; None if there is none."""
+    for start in (Path.cwd(), PACKAGE):
+        for folder in (start, *start.parents):
+            if (found := folder / "notebooks" / f"{experiment}.ipynb").is_file():
+                return found
+    return None
+
+
+def code_cells(notebook: Path) -> list[tuple[str, set[str]]]:
+    """The code cells of a notebook, each with its tags."""
+    cells = json.loads(notebook.read_text())["cells"]
+    return [
+        ("".join(cell["source"]), set(cell["metadata"].get("tags", [])))
+        for cell in cells
+        if cell["cell_type"] == "code"
+    ]
+
+
+def parsed(source: str) -> ast.Module:
+    """A cell's syntax tree, without its lines for the shell; empty if it is not Python."""
+    lines = [line if line.lstrip()[:1] not in ("!", "%") else "" for line in source.splitlines()]
+    try:
+        return ast.parse("\n".join(lines))
+    except SyntaxError:
+        lines = [line for line in lines if not line.startswith((" ", "if "))]
+        try:
+            return ast.parse("\n".join(lines))
+        except SyntaxError:
+            return ast.Module([], [])
+
+
+def needed(modules: set[str]) -> set[str]:
+    """These modules of the package and all that they import from it, but for those that do not decide."""
+    found, open_ones = set(), set(modules)
+    while open_ones:
+        module = open_ones.pop()
+        if module in found or module.split(".")[1] in ASIDE:
+            continue
+        found.add(module)
+        open_ones |= set(imported(tree_of(module)).values())
+    return found
+
+
+def imported(tree: ast.AST) -> dict[str, str]:
+    """The names that a tree imports from this package, each with the module that defines it."""
+    names = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").partition(".")[0] == "companion":
+            for alias in node.names:
+                names[alias.asname or alias.name] = defining(node.module, alias.name)
+        elif isinstance(node, ast.Import):
+            names |= {a.asname or a.name: a.name for a in node.names if a.name.startswith("companion.")}
+    return {name: module for name, module in names.items() if module != "companion"}
+
+
+@cache
+def defining(module: str, name: str) -> str:
+    """The module that defines a name which another one gives on; a module's own name is itself."""
+    if file_of(f"{module}.{name}") is not None:
+        return f"{module}.{name}"
+    if file_of(module).name == "__init__.py":
+        for node in tree_of(module).body:
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("companion."):
+                for alias in node.names:
+                    if (alias.asname or alias.name) == name:
+                        return defining(node.module, alias.name)
+    return module
+
+
+@cache
+def tree_of(module: str) -> ast.Module:
+    """The syntax tree of a module of this package."""
+    return ast.parse(file_of(module).read_text())
+
+
+@cache
+def file_of(module: str) -> Path | None:
+    """The file of a module of this package; None if there is none."""
+    path = PACKAGE.joinpath(*module.split(".")[1:])
+    return next((file for file in (path / "__init__.py", path.with_suffix(".py")) if file.is_file()), None)
+
+
+def outline(node: object) -> object:
+    """A syntax tree as nested lists: the same for every layout, and for every version of Python.
+
+    Docstrings are left out, and so are empty fields, since versions of Python differ in which there are.
+    """
+    if isinstance(node, list):
+        return [outline(part) for part in node]
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: value for name, value in ast.iter_fields(node) if value not in (None, [])}
+    body = fields.get("body")
+    if isinstance(body, list) and isinstance(body[0], ast.Expr) and isinstance(body[0].value, ast.Constant):
+        if isinstance(body[0].value.value, str):
+            fields["body"] = body[1:]
+    return [type(node).__name__, *([name, outline(value)] for name, value in sorted(fields.items()) if value != [])]
