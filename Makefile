@@ -10,6 +10,7 @@ PROFILES ?= laptop
 JOBS ?= 2
 DEVICE ?=
 ONLY ?=
+SEEDS ?=
 STEPS ?=
 CHECKPOINTS ?=
 WEIGHTS ?=
@@ -23,7 +24,7 @@ help:
 	@echo "make test        install, then unit tests, notebooks and the built site"
 	@echo "make site        build the book from the stored outputs, running nothing"
 	@echo "make notebooks   run the notebooks and refresh their stored outputs in place"
-	@echo "make record      make the recorded runs that are missing or stale (PROFILES=laptop JOBS=2 ONLY= DEVICE= STEPS= CHECKPOINTS= WEIGHTS=)"
+	@echo "make record      make the recorded runs that are missing or stale (PROFILES=laptop JOBS=2 ONLY= SEEDS= DEVICE= STEPS= CHECKPOINTS= WEIGHTS=)"
 	@echo "make bench       measure what the mechanisms cost beside plain recurrent layers"
 	@echo "make lint        ruff over source and notebooks"
 	@echo "make serve       show the built book at http://localhost:8000"
@@ -70,7 +71,7 @@ site-tests: .venv/.installed
 
 record: .venv/.installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflow/Snakefile --cores $(JOBS) \
-		--config profiles="$(PROFILES)" device="$(DEVICE)" only="$(ONLY)" steps="$(STEPS)" \
+		--config profiles="$(PROFILES)" device="$(DEVICE)" only="$(ONLY)" steps="$(STEPS)" seeds="$(SEEDS)" \
 		checkpoints="$(CHECKPOINTS)" weights="$(WEIGHTS)"
 
 bench: .venv/.installed
