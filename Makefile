@@ -12,12 +12,13 @@ DEVICE ?=
 ONLY ?=
 SEEDS ?=
 STEPS ?=
+SAMPLE ?= 20
 CHECKPOINTS ?=
 WEIGHTS ?=
 export OMP_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test site notebooks record bench lint serve unit-tests notebook-tests site-tests
+.PHONY: help book test site notebooks record verify bench lint serve unit-tests notebook-tests site-tests
 
 help:
 	@echo "make book        install, run every notebook at smoke scale on a copy, build the book"
@@ -25,6 +26,7 @@ help:
 	@echo "make site        build the book from the stored outputs, running nothing"
 	@echo "make notebooks   run the notebooks and refresh their stored outputs in place"
 	@echo "make record      make the recorded runs that are missing or stale (PROFILES=laptop JOBS=2 ONLY= SEEDS= DEVICE= STEPS= CHECKPOINTS= WEIGHTS=)"
+	@echo "make verify      train recorded runs again up to their first look: does today's code make them (SAMPLE=20 ONLY=)"
 	@echo "make bench       measure what the mechanisms cost beside plain recurrent layers"
 	@echo "make lint        ruff over source and notebooks"
 	@echo "make serve       show the built book at http://localhost:8000"
@@ -73,6 +75,9 @@ record: .venv/.installed
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflow/Snakefile --cores $(JOBS) \
 		--config profiles="$(PROFILES)" device="$(DEVICE)" only="$(ONLY)" steps="$(STEPS)" seeds="$(SEEDS)" \
 		checkpoints="$(CHECKPOINTS)" weights="$(WEIGHTS)"
+
+verify: .venv/.installed
+	@$(BIN)/python workflow/verify.py --sample $(SAMPLE) --only "$(ONLY)"
 
 bench: .venv/.installed
 	@$(BIN)/python benchmarks/remind.py

@@ -14,7 +14,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 # They keep, show or check; none of them decides a number.
 ASIDE = {"claims", "figures", "interrupt", "live", "marks", "memory", "prose", "recipe", "records", "runs", "settings"}
-ASIDE |= {"storage", "weights"}
+ASIDE |= {"notebook", "storage", "verified", "weights"}
 ALWAYS = ("companion.experiment", "companion.training", "companion.search")
 DECIDE = ("task", "models")
 
