@@ -11,12 +11,11 @@ which reads "SAB solves it on all three seeds, after 3,000 to 5,200 updates." A 
 import math
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
-from numbers import Real
 from typing import Any
 
 from companion.marks import ended_by_goal
 from companion.records import Record
-from companion.training import HIGHER_IS_BETTER, reached
+from companion.training import HIGHER_IS_BETTER, Number, reached
 
 Row = list[Record]
 WORDS = "no one two three four five six seven eight nine ten eleven twelve".split()
@@ -92,19 +91,19 @@ def capital(words: str) -> str:
 # Words for how much; each takes one number, or those of several seeds, and then gives their range
 
 
-def span(values: Real | Iterable[Real | None], write: Callable[[float], str], unit: str = "") -> str:
+def span(values: Number | Iterable[Number | None], write: Callable[[Number], str], unit: str = "") -> str:
     """The least and the most value, as written, with the unit said once; one where both are written alike.
 
     None is left out, and if nothing is left the words are "(not recorded)".
     """
-    values = [values] if isinstance(values, Real) else [value for value in values if value is not None]
+    values = [values] if isinstance(values, int | float) else [value for value in values if value is not None]
     if not values:
         return NOT_RECORDED
     ends = list(dict.fromkeys(write(value) for value in (min(values), max(values))))
     return " to ".join(ends) + unit
 
 
-def significant(value: float, digits: int = 2) -> str:
+def significant(value: Number, digits: int = 2) -> str:
     """So many digits from the first that is not zero on, all that stand before the point, and no zeros at the end."""
     if not math.isfinite(value) or not value:
         return f"{value:.0f}"
@@ -113,30 +112,30 @@ def significant(value: float, digits: int = 2) -> str:
     return written.rstrip("0").rstrip(".") if places > 0 else written
 
 
-def number(values: Real | Iterable[Real | None], digits: int = 2) -> str:
+def number(values: Number | Iterable[Number | None], digits: int = 2) -> str:
     """Such as "3.1", or "3.1 to 3.4"."""
     return span(values, lambda value: significant(value, digits))
 
 
-def percent(shares: Real | Iterable[Real | None]) -> str:
+def percent(shares: Number | Iterable[Number | None]) -> str:
     """A share of one as "1.2 %" or "0.9 to 1.7 %"; near the whole with the digits of what it lacks, as in "99.96 %"."""
 
-    def write(share: float) -> str:
+    def write(share: Number) -> str:
         lacking = significant(100 * min(share, 1 - share)) if 0 < share < 1 else ""
         return f"{100 * share:.{len(lacking.partition('.')[2])}f}"
 
     return span(shares, write, " %")
 
 
-def updates(steps: Real | Iterable[Real | None]) -> str:
+def updates(steps: Number | Iterable[Number | None]) -> str:
     """Such as "3,000" or "3,000 to 5,200"."""
     return span(steps, lambda step: f"{step:,.0f}")
 
 
-def duration(seconds: Real | Iterable[Real | None]) -> str:
+def duration(seconds: Number | Iterable[Number | None]) -> str:
     """Such as "23 minutes", "4.5 hours", "2 to 4 days" or "50 seconds to 3 hours"; each in the largest unit it fills."""
 
-    def write(time: float) -> str:
+    def write(time: Number) -> str:
         unit = next((unit for unit, length in UNITS.items() if time >= length), "second")
         amount = significant(time / UNITS[unit])
         return f"{amount} {unit}{'s' * (amount != '1')}"
@@ -159,12 +158,12 @@ def values(row: Row, metric: str) -> list[float]:
     return [record.metrics[metric] for record in row if metric in record.metrics]
 
 
-def first_reached(row: Row, goal: dict[str, int | float]) -> list[int | None]:
+def first_reached(row: Row, goal: dict[str, Number]) -> list[int | None]:
     """For each run the updates after which a look at the validation set first reached the goal, or None."""
     return [next((look["step"] for look in record.history if reached(look, goal)), None) for record in row]
 
 
-def solved(row: Row, goal: dict[str, int | float]) -> str:
+def solved(row: Row, goal: dict[str, Number]) -> str:
     """Such as "on two of three seeds, after 3,000 to 5,200 updates" or "on none of three seeds in 14,000 updates"."""
     when = first_reached(row, goal)
     if any(when):

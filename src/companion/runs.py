@@ -94,7 +94,7 @@ def summary(records: list[Record], metric: str) -> pd.DataFrame:
     rows = rows.assign(profile=budgets(records), note=marks(records, metric))
     grouped = rows.groupby(["model", "profile"], sort=False)
     numbers = grouped[metric].agg(runs="count", mean="mean", least="min", most="max")
-    return numbers.join(grouped.updates.mean().round(1)).join(grouped.note.agg(note))
+    return numbers.join(grouped.updates.mean().round(1)).join(grouped.note.agg(lambda rows: note(list(rows))))
 
 
 def by_difficulty(records: list[Record], setting: str, first: int = 1) -> pd.DataFrame:
@@ -231,7 +231,7 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
 
 def varied_from(model: str, known: set[str]) -> str:
     """The row of the paper that a row of ours varies: its name, less what it varies, from the last on, until known."""
-    while model not in known and (varied := list(re.finditer(r"-(?:0\.\d+|averaged)(?=-|$)", model))):
+    while model not in known and (varied := list(re.finditer(r"-(?:0\.\d+|averaged)", model))):
         model = model[: varied[-1].start()] + model[varied[-1].end() :]
     return model
 
