@@ -88,8 +88,9 @@ def test_runs_of_unequal_budgets_are_not_averaged():
 
 
 def test_a_run_that_ended_by_its_goal_goes_with_the_longest():
-    early = record("lstm", 1, metrics={"error": 0.0}, looks=looks("error", 0.0), budget=200, steps=100, goal={"error": 0})
-    late = record("lstm", 2, metrics={"error": 0.2}, looks=looks("error", 0.2), goal={"error": 0})
+    goal = {"error": 0}
+    early = record("lstm", 1, metrics={"error": 0.0}, looks=looks("error", 0.0), budget=200, steps=100, goal=goal)
+    late = record("lstm", 2, metrics={"error": 0.2}, looks=looks("error", 0.2), goal=goal)
     (row,) = runs.summary([early, late], "error").itertuples()
     assert (row.Index, row.runs, row.note) == (("lstm", "laptop"), 2, "")
 

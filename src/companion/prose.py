@@ -133,7 +133,7 @@ def updates(steps: Number | Iterable[Number | None]) -> str:
 
 
 def duration(seconds: Number | Iterable[Number | None]) -> str:
-    """Such as "23 minutes", "4.5 hours", "2 to 4 days" or "50 seconds to 3 hours"; each in the largest unit it fills."""
+    """Such as "23 minutes", "2 to 4 days" or "50 seconds to 3 hours", each in the largest unit that it fills."""
 
     def write(time: Number) -> str:
         unit = next((unit for unit, length in UNITS.items() if time >= length), "second")

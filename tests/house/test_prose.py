@@ -35,7 +35,7 @@ NO_RESULT = [
     r"\b(?:[Ff]igure|[Tt]able|[Ss]ection|[Ee]quation|[Aa]ppendix)s? [A-Z]?\d+(?:\.\d+)*[a-z]?",
     r"\b(?:Adam|float|CIFAR-|Python |MNIST-|T4|H200|A100)\d*",
     # Settings: a symbol with its value, a size, a seed by its number.
-    r"(?:\b[KNTRWM]|[λτηγεσμ]|\\lambda|\\tau|\\eta) ?(?:=|≤|≥|<|>) ?-?\d[\d.,]*\d|(?:\b[KNTRWM]|[λτηγεσμ]) ?[=≤≥<>] ?\d",
+    r"(?:\b[KNTRWM]|[λτηγεσμ]) ?[=≤≥<>] ?-?\d(?:[\d.,]*\d)?",
     r"\b[Ss]eed \d+",
 ]
 SIZE = r"(?:bits|units|pairs|pixels|vectors|entries|gates|digits|letters|steps an update|inner steps)"
