@@ -200,23 +200,52 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
         for model, hours in (("repeats-2", 12.1), ("repeats-3", 0.4), ("rnn", 3.0))
     ]
     replace(record, profile="paper").save(tmp_path)
-    for name in ("rnn-0.001", "rnn-averaged", "rnn-2"):
+    for name in ("rnn-0.001", "rnn-averaged", "rnn-0.001-averaged", "rnn-2"):
         replace(record, model=name).save(tmp_path)
+    short = record.parameters | {"steps": 15}
+    replace(record, seed=1, parameters=short, steps=15, metrics={"error": 1.0}).save(tmp_path)
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "paper_rows.json").write_text(json.dumps({"rows": hours}))
     rows = runs.against_paper("ponder/parity", "error").set_index(["model", "profile"])
     assert rows.loc[("rnn", "smoke"), "updates"] == f"{record.steps}"
     assert rows.loc[("rnn", "paper"), "updates"] == f"{record.steps} of at most 1,000"
-    rows = rows.drop(("rnn", "paper")).droplevel("profile")
+    assert list(rows.loc["rnn"].index) == ["paper", "smoke", "smoke, 15 updates"], "unequal budgets are not averaged"
+    assert rows.loc[("rnn", "smoke, 15 updates"), ["ours", "note"]].tolist() == [
+        "1.0000 (1.0000 to 1.0000)",
+        "rate at edge; fewer updates",
+    ]
+    rows = rows.drop([("rnn", "paper"), ("rnn", "smoke, 15 updates")]).droplevel("profile")
     assert rows.loc["rnn", "the paper"] == "almost 40 % (64 bits, section 3.1)"
     assert rows.loc["rnn", "ours"].startswith(f"{record.metrics['error']:.4f} (")
     assert rows.loc["act-1", "the paper"] == "not verified (64 bits)"
-    for name in ("rnn-0.001", "rnn-averaged"):  # rows that vary one thing of another
+    for name in ("rnn-0.001", "rnn-averaged", "rnn-0.001-averaged"):  # rows that vary something of another
         assert rows.loc[name, "the paper"] == rows.loc["rnn", "the paper"]
     assert rows.loc["rnn-2", "the paper"] == "no row known to us"
     assert rows.loc["act-1", "ours"] == "not run"
     assert rows.loc["repeats-2", "ours"] == "not run: about 12 h on one core, plus the search"
     assert rows.loc["repeats-3", "ours"] == "not run: under an hour on one core, plus the search"
+
+
+@pytest.mark.parametrize(
+    ("ours", "row"),
+    [
+        ("lstm-20", "lstm-20"),
+        ("lstm-20-0.0003", "lstm-20"),
+        ("lstm-20-averaged-0.004", "lstm-20"),
+        ("act-0.001", "act-0.001"),
+        ("act-0.001-0.003", "act-0.001"),
+        ("act-0.01-0.001-prefix", "act-0.01-prefix"),
+        ("act-0.01-0.001-averaged-prefix", "act-0.01-prefix"),
+    ],
+)
+def test_a_row_that_varies_another_finds_it(ours, row):
+    known = {"lstm-20", "act-0.001", "act-0.01", "act-0.001-prefix", "act-0.01-prefix"}
+    assert runs.varied_from(ours, known) == row
+
+
+def test_a_row_that_varies_none_of_the_papers_finds_none():
+    for ours in ("lstm-20-0", "gru-0.001", "act-0.0002-0.001"):
+        assert runs.varied_from(ours, {"lstm-20", "act-0.001"}) not in {"lstm-20", "act-0.001"}, ours
 
 
 def test_the_updates_until_a_goal_are_those_of_the_first_look_that_reached_it():

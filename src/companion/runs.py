@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from companion.marks import budgets, marks, note
 from companion.records import Record, RecordError, commit, environment, load
 from companion.settings import settings
 from companion.storage import write_whole
@@ -58,8 +59,11 @@ def load_all(experiment: str, profile: str | None = None) -> list[Record]:
     return [record for record in records if profile in (None, record.profile)]
 
 
-def table(records: list[Record]) -> pd.DataFrame:
-    """One row a run: model, profile, seed, what the search chose, the test metrics, updates, seconds."""
+def table(records: list[Record], metric: str = "loss") -> pd.DataFrame:
+    """One row a run: model, profile, seed, what the search chose, the test metrics, updates, seconds.
+
+    The `note` says where a number may yet move, by `companion.marks`: of the metric, if the looks measure it.
+    """
     rows = [
         {
             "model": record.model,
@@ -69,10 +73,11 @@ def table(records: list[Record]) -> pd.DataFrame:
             **{name: value for name, value in record.metrics.items() if not isinstance(value, list)},
             "updates": record.steps,
             "seconds": record.wall_seconds,
+            "note": note([marked]),
         }
-        for record in records
+        for record, marked in zip(records, marks(records, metric), strict=True)
     ]
-    return pd.DataFrame(rows, columns=None if rows else ["model", "profile", "seed", "updates", "seconds"])
+    return pd.DataFrame(rows, columns=None if rows else ["model", "profile", "seed", "updates", "seconds", "note"])
 
 
 def names(rows: pd.DataFrame) -> str:
@@ -81,11 +86,16 @@ def names(rows: pd.DataFrame) -> str:
 
 
 def summary(records: list[Record], metric: str) -> pd.DataFrame:
-    """One row a model and profile: runs, the metric's mean, least and most over the seeds, mean updates and minutes."""
-    rows = table(records).reindex(columns=["model", "profile", metric, "updates", "seconds"])
-    grouped = rows.assign(minutes=rows.seconds / 60).groupby(["model", "profile"], sort=False)
+    """One row a model and profile: runs, the metric's mean, least and most over the seeds, mean updates, and a note.
+
+    Runs of a row that had other updates than its longest, and did not end by their goal, are a row of their own, under
+    a profile such as "paper, 60,000 updates". The note is that of `companion.marks`.
+    """
+    rows = table(records, metric).reindex(columns=["model", "profile", metric, "updates"])
+    rows = rows.assign(profile=budgets(records), note=marks(records, metric))
+    grouped = rows.groupby(["model", "profile"], sort=False)
     numbers = grouped[metric].agg(runs="count", mean="mean", least="min", most="max")
-    return numbers.join(grouped[["updates", "minutes"]].mean().round(1))
+    return numbers.join(grouped.updates.mean().round(1)).join(grouped.note.agg(lambda rows: note(list(rows))))
 
 
 def by_difficulty(records: list[Record], setting: str, first: int = 1) -> pd.DataFrame:
@@ -145,15 +155,15 @@ def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
 def updates_until(records: list[Record], goal: dict[str, int | float]) -> pd.Series:
     """The updates until a look at the validation set first reached a goal, such as {"accuracy": 0.99}.
 
-    For each model and profile a text: the mean over the runs that got there, and how many of all did.
+    For each row of `summary` a text: the mean over the runs that got there, and how many of all did.
     """
     rows = [
         {
             "model": record.model,
-            "profile": record.profile,
+            "profile": profile,
             "step": next((look["step"] for look in record.history if reached(look, goal)), None),
         }
-        for record in records
+        for record, profile in zip(records, budgets(records), strict=True)
     ]
     steps = pd.DataFrame(rows, columns=["model", "profile", "step"]).groupby(["model", "profile"], sort=False).step
     found = steps.agg(["mean", "count", "size"]).itertuples()
@@ -186,10 +196,10 @@ def paper_curves(experiment: str) -> pd.DataFrame:
 def against_paper(experiment: str, metric: str) -> pd.DataFrame:
     """Our recorded runs beside the paper's numbers, a row a model and profile; ours as mean (least to most) over seeds.
 
-    A row that varies one thing of another, as "lstm-20-0.001" its learning rate or "lstm-200-averaged" what is tested,
+    A row that varies something of another, as "lstm-20-0.001" its learning rate or "lstm-200-averaged" what is tested,
     stands beside the paper's row of the rest of its name. A row of the paper's size says of how many updates at most it
     made its own, and one that was not run what these updates would take, as measured by `make bench`; its search comes
-    on top.
+    on top. The note is that of `companion.marks`.
     """
     ours = summary(load_all(experiment), metric).reset_index()
     theirs = paper_numbers(experiment)
@@ -199,7 +209,7 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
     at_most = {(model, "paper"): f" of at most {updates:,}" for model, updates in priced.updates.items()}
     rows = []
     for model in dict.fromkeys([*ours.model, *prices.index, *theirs.model]):
-        name = model if model in set(theirs.model) else re.sub(r"-(0\.\d+|averaged)$", "", model)
+        name = varied_from(model, set(theirs.model))
         paper = [said(number) for _, number in theirs[theirs.model == name].iterrows()]
         recorded = [
             {
@@ -207,16 +217,24 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
                 "ours": f"{row['mean']:.4f} ({row.least:.4f} to {row.most:.4f})",
                 "runs": str(row.runs),
                 "updates": f"{row.updates:,.0f}{at_most.get((model, row.profile), '')}",
+                "note": row.note,
             }
             for _, row in ours[ours.model == model].iterrows()
         ]
         if model in prices and "paper" not in [row["profile"] for row in recorded]:
             price = f"about {prices[model]:,.0f} h" if prices[model] >= 1 else "under an hour"
             price = f"not run: {price} on one core, plus the search"
-            recorded.append({"profile": "paper", "ours": price, "runs": "", "updates": ""})
-        for row in recorded or [{"profile": "", "ours": "not run", "runs": "", "updates": ""}]:
+            recorded.append({"profile": "paper", "ours": price, "runs": "", "updates": "", "note": ""})
+        for row in recorded or [{"profile": "", "ours": "not run", "runs": "", "updates": "", "note": ""}]:
             rows.append({"model": model, **row, "the paper": "; ".join(paper) or "no row known to us"})
-    return pd.DataFrame(rows, columns=["model", "profile", "ours", "runs", "updates", "the paper"])
+    return pd.DataFrame(rows, columns=["model", "profile", "ours", "runs", "updates", "note", "the paper"])
+
+
+def varied_from(model: str, known: set[str]) -> str:
+    """The row of the paper that a row of ours varies: its name, less what it varies, from the last on, until known."""
+    while model not in known and (varied := list(re.finditer(r"-(?:0\.\d+|averaged)", model))):
+        model = model[: varied[-1].start()] + model[varied[-1].end() :]
+    return model
 
 
 def said(number: pd.Series) -> str:
