@@ -1,9 +1,11 @@
 """The benchmarks run, and what they recorded is whole."""
 
+import inspect
 import json
 import runpy
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,7 @@ import torch
 import yaml
 
 from companion import data, runs
+from companion.baselines import FixedRepeats
 from companion.data import files
 from companion.settings import profile_parameters
 
@@ -105,7 +108,7 @@ def test_every_row_of_a_paper_profile_has_its_price():
         for model in yaml.safe_load(file.read_text())["models"]
     }
     assert set(zip(rows.experiment, rows.model, strict=True)) == wanted
-    assert (rows[["updates", "seconds"]] > 0).all(axis=None)
+    assert (rows[["updates", "seconds", "hours"]] > 0).all(axis=None)
 
 
 def test_a_price_needs_no_download(monkeypatch):
@@ -126,7 +129,7 @@ def test_a_price_needs_no_download(monkeypatch):
         if "source" in parameters:
             parameters["source"] = script["STANDS_IN"].get(parameters["source"], parameters["source"])
         table, task = script["models_of"](notebook, parameters)
-        assert script["seconds_of"](table[model], task, parameters) > 0
+        script["updating"](table[model], task, parameters)()
 
 
 def test_a_price_is_that_of_the_notebooks_own_model():
@@ -135,4 +138,60 @@ def test_a_price_is_that_of_the_notebooks_own_model():
     parameters = profile_parameters(notebook, "smoke") | {"bits": 5}
     table, task = script["models_of"](notebook, parameters)
     assert task.input_size == 5
-    assert 0 < script["seconds_of"](table["rnn"], task, parameters) < 60
+    update = script["updating"](table["rnn"], task, parameters)
+    assert 0 < script["seconds_of"](update) < 60
+    trainer = update.__self__
+    assert trainer.step > script["LEAST_UPDATES"]
+    assert isinstance(trainer.network.layer, FixedRepeats)
+
+
+class Clock:
+    """A clock that stands still but for updates, which take what they are told to, the last for ever after."""
+
+    def __init__(self, *taken):
+        self.now, self.taken, self.updates = 100.0, taken, 0
+
+    def __call__(self):
+        return self.now
+
+    def update(self):
+        self.now += self.taken[min(self.updates, len(self.taken) - 1)]
+        self.updates += 1
+
+
+@pytest.mark.parametrize(
+    ("taken", "price", "updates"),
+    [
+        ((5.1, 0.25), 0.25, 1 + 5),  # the first warms up: it does not count
+        ((9.0, 0.3, 4.0, 0.3, 0.5, 0.4), 0.4, 1 + 5),  # the median: one slow update does no harm
+        ((0.1, 0.0625), 0.0625, 1 + 16),  # of short ones as many as fill a second
+        ((3.0, 3.0), 3.0, 1 + 4),  # of long ones as many as ten seconds hold
+        ((40.0, 30.0), 30.0, 1 + 1),
+    ],
+)
+def test_a_price_is_the_median_of_enough_updates_after_one_to_warm_up(taken, price, updates):
+    script, clock = runpy.run_path(str(ROOT / "benchmarks" / "paper_rows.py")), Clock(*taken)
+    assert script["seconds_of"](clock.update, clock) == pytest.approx(price)
+    assert clock.updates == updates
+
+
+def test_a_price_counts_the_processors_time():
+    """Not the wall's, which goes on while another program has the core."""
+    script = runpy.run_path(str(ROOT / "benchmarks" / "paper_rows.py"))
+    assert inspect.signature(script["seconds_of"]).parameters["clock"].default is time.process_time
+
+
+def test_the_second_round_begins_when_all_rows_had_their_first():
+    """A noisy minute, in which the first rows take four times as long, leaves no trace."""
+    script, seen = runpy.run_path(str(ROOT / "benchmarks" / "paper_rows.py")), []
+    rows = [{"experiment": "a/b", "model": model, "updates": 7200} for model in ("one", "two", "three")]
+
+    def measure(row):
+        seen.append(row["model"])
+        return 0.00123456 * (4 if len(seen) <= 2 else 1)
+
+    script["in_rounds"](rows, measure)
+    assert seen == ["one", "two", "three"] * 2
+    assert [row["seconds"] for row in rows] == [0.00123] * 3
+    assert [row["rounds"] for row in rows] == [[0.00494, 0.00123], [0.00494, 0.00123], [0.00123, 0.00123]]
+    assert rows[0]["hours"] == pytest.approx(0.00246)
