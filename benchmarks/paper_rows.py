@@ -5,9 +5,9 @@ and with them the hours of all its updates. The models are the notebook's own: i
 with the parameters of the paper profile.
 
 One update, the slowest, warms up. Then at least five are timed, and at least a second of them, and their median counts;
-of long updates as many as ten seconds hold. All rows are measured in a first round and again in a second, so that a noisy
-minute does not hit a row twice, and the lesser median is its price; a row keeps both. It is the processor's time that
-counts, so that another program beside it does little harm, but leave the machine alone all the same.
+of long updates as many as six seconds hold. All rows are measured in a first round and again in a second, so that a
+noisy minute does not hit a row twice, and the lesser median is its price; a row keeps both. It is the processor's time
+that counts; still, leave the machine alone, for a program beside it takes some of the memory's speed.
 
 A network that ponders does so before it is trained, so its rows say the least it may take. How long an update takes
 does not depend on what the data say, so what comes with the package stands in for what would be downloaded, and blank
@@ -42,7 +42,7 @@ ROOT = Path(__file__).resolve().parents[1]
 STANDS_IN = {"full": "excerpt", "text8": "enwik8-excerpt", "enwik8": "enwik8-excerpt"}
 ROUNDS = 2
 LEAST_UPDATES, LEAST_SECONDS = 5, 1.0  # that a median is of, in each round
-MOST_SECONDS = 10.0  # of a round; a median of long updates is of fewer
+MOST_SECONDS = 6.0  # of a round; a median of long updates is of fewer
 
 
 def models_of(notebook: Path, parameters: dict) -> tuple[dict[str, Model], Task]:

@@ -13,6 +13,7 @@ import torch
 import yaml
 
 from companion import data, runs
+from companion.answer import Answer
 from companion.baselines import FixedRepeats
 from companion.data import files
 from companion.settings import profile_parameters
@@ -40,6 +41,65 @@ def test_what_was_recorded_has_a_row_for_every_measurement():
     assert list(zip(rows.layer, rows.work, rows.steps, rows.batch, strict=True)) == [case[:4] for case in cases]
     recorded = json.loads((ROOT / "book/results/benchmarks/remind.json").read_text())
     assert recorded["environment"]["threads"] == 1
+
+
+def memory():
+    return runpy.run_path(str(ROOT / "benchmarks" / "memory.py"))
+
+
+def test_what_autograd_keeps_is_counted_once_and_without_the_weights():
+    batch, size = 3, 8
+
+    class Layer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(size, size))
+
+        def forward(self, inputs):
+            squashed = torch.tanh(inputs @ self.weight)  # saves its input, the weight, and its output
+            return Answer(squashed * squashed, None, None, {})  # saves the output again; the loss saves its square
+
+    assert memory()["kept"](Layer(), torch.randn(5, batch, size)) == 3 * 4 * 5 * batch * size
+
+
+@pytest.mark.parametrize(("steps", "batch"), [(7, 3), (20, 2)])
+def test_what_full_attention_keeps_has_a_closed_form(steps, batch):
+    """Inputs, outputs [h ; s], memories, keys, a first state; and of each pair of steps a score and a place."""
+    script = memory()
+    width = script["INPUT"] + 4 * script["HIDDEN"]
+    singles = 4 * batch * (steps * width + script["HIDDEN"])
+    pairs = (4 + 8) * batch * steps * (steps - 1) // 2
+    found = [script["counted"]("LSTM + self-attention", "kept", steps, batch) for _ in range(2)]
+    assert found == [singles + pairs] * 2
+
+
+@pytest.mark.parametrize("layer", ["SAB, replay", "LSTM + self-attention"])
+def test_the_most_bytes_at_once_are_the_same_on_every_run(layer):
+    first, second = (memory()["counted"](layer, "test", 12, 2) for _ in range(2))
+    assert first == second > 0
+
+
+def test_the_most_bytes_at_once_are_counted_as_they_come_and_go():
+    def work():
+        for _ in range(3):
+            torch.empty(1000)  # gone before the next one
+        kept = torch.empty(500), torch.empty(250)
+        return len(kept)
+
+    assert memory()["most"](work) == 4 * 1000
+
+
+def test_what_was_counted_has_a_row_for_every_layer_work_and_length():
+    rows, script = runs.benchmark("memory"), memory()
+    wanted = {
+        (layer, work, steps, script["BATCH"])
+        for layer in script["LAYERS"]
+        for work in ("kept", "test")
+        for steps in script["LENGTHS"]
+    }
+    assert set(zip(rows.layer, rows.work, rows.steps, rows.batch, strict=True)) == wanted
+    row = rows[(rows.layer == "LSTM + self-attention") & (rows.work == "kept")].iloc[0]
+    assert row.bytes == script["counted"](row.layer, row.work, int(row.steps), int(row.batch))
 
 
 def test_an_unknown_benchmark_gets_one_sentence():
@@ -165,7 +225,7 @@ class Clock:
         ((5.1, 0.25), 0.25, 1 + 5),  # the first warms up: it does not count
         ((9.0, 0.3, 4.0, 0.3, 0.5, 0.4), 0.4, 1 + 5),  # the median: one slow update does no harm
         ((0.1, 0.0625), 0.0625, 1 + 16),  # of short ones as many as fill a second
-        ((3.0, 3.0), 3.0, 1 + 4),  # of long ones as many as ten seconds hold
+        ((2.5, 2.5), 2.5, 1 + 3),  # of long ones as many as six seconds hold
         ((40.0, 30.0), 30.0, 1 + 1),
     ],
 )
