@@ -81,6 +81,7 @@ verify: .venv/.installed
 
 bench: .venv/.installed
 	@$(BIN)/python benchmarks/remind.py
+	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/attend.py
 	@$(BIN)/python benchmarks/ponder.py
 	@$(BIN)/python benchmarks/paper_rows.py

@@ -1,9 +1,11 @@
 """The benchmarks run, and what they recorded is whole."""
 
+import inspect
 import json
 import runpy
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +13,8 @@ import torch
 import yaml
 
 from companion import data, runs
+from companion.answer import Answer
+from companion.baselines import FixedRepeats
 from companion.data import files
 from companion.settings import profile_parameters
 
@@ -37,6 +41,65 @@ def test_what_was_recorded_has_a_row_for_every_measurement():
     assert list(zip(rows.layer, rows.work, rows.steps, rows.batch, strict=True)) == [case[:4] for case in cases]
     recorded = json.loads((ROOT / "book/results/benchmarks/remind.json").read_text())
     assert recorded["environment"]["threads"] == 1
+
+
+def memory():
+    return runpy.run_path(str(ROOT / "benchmarks" / "memory.py"))
+
+
+def test_what_autograd_keeps_is_counted_once_and_without_the_weights():
+    batch, size = 3, 8
+
+    class Layer(torch.nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = torch.nn.Parameter(torch.ones(size, size))
+
+        def forward(self, inputs):
+            squashed = torch.tanh(inputs @ self.weight)  # saves its input, the weight, and its output
+            return Answer(squashed * squashed, None, None, {})  # saves the output again; the loss saves its square
+
+    assert memory()["kept"](Layer(), torch.randn(5, batch, size)) == 3 * 4 * 5 * batch * size
+
+
+@pytest.mark.parametrize(("steps", "batch"), [(7, 3), (20, 2)])
+def test_what_full_attention_keeps_has_a_closed_form(steps, batch):
+    """Inputs, outputs [h ; s], memories, keys, a first state; and of each pair of steps a score and a place."""
+    script = memory()
+    width = script["INPUT"] + 4 * script["HIDDEN"]
+    singles = 4 * batch * (steps * width + script["HIDDEN"])
+    pairs = (4 + 8) * batch * steps * (steps - 1) // 2
+    found = [script["counted"]("LSTM + self-attention", "kept", steps, batch) for _ in range(2)]
+    assert found == [singles + pairs] * 2
+
+
+@pytest.mark.parametrize("layer", ["SAB, replay", "LSTM + self-attention"])
+def test_the_most_bytes_at_once_are_the_same_on_every_run(layer):
+    first, second = (memory()["counted"](layer, "test", 12, 2) for _ in range(2))
+    assert first == second > 0
+
+
+def test_the_most_bytes_at_once_are_counted_as_they_come_and_go():
+    def work():
+        for _ in range(3):
+            torch.empty(1000)  # gone before the next one
+        kept = torch.empty(500), torch.empty(250)
+        return len(kept)
+
+    assert memory()["most"](work) == 4 * 1000
+
+
+def test_what_was_counted_has_a_row_for_every_layer_work_and_length():
+    rows, script = runs.benchmark("memory"), memory()
+    wanted = {
+        (layer, work, steps, script["BATCH"])
+        for layer in script["LAYERS"]
+        for work in ("kept", "test")
+        for steps in script["LENGTHS"]
+    }
+    assert set(zip(rows.layer, rows.work, rows.steps, rows.batch, strict=True)) == wanted
+    row = rows[(rows.layer == "LSTM + self-attention") & (rows.work == "kept")].iloc[0]
+    assert row.bytes == script["counted"](row.layer, row.work, int(row.steps), int(row.batch))
 
 
 def test_an_unknown_benchmark_gets_one_sentence():
@@ -105,7 +168,7 @@ def test_every_row_of_a_paper_profile_has_its_price():
         for model in yaml.safe_load(file.read_text())["models"]
     }
     assert set(zip(rows.experiment, rows.model, strict=True)) == wanted
-    assert (rows[["updates", "seconds"]] > 0).all(axis=None)
+    assert (rows[["updates", "seconds", "hours"]] > 0).all(axis=None)
 
 
 def test_a_price_needs_no_download(monkeypatch):
@@ -126,7 +189,7 @@ def test_a_price_needs_no_download(monkeypatch):
         if "source" in parameters:
             parameters["source"] = script["STANDS_IN"].get(parameters["source"], parameters["source"])
         table, task = script["models_of"](notebook, parameters)
-        assert script["seconds_of"](table[model], task, parameters) > 0
+        script["updating"](table[model], task, parameters)()
 
 
 def test_a_price_is_that_of_the_notebooks_own_model():
@@ -135,4 +198,60 @@ def test_a_price_is_that_of_the_notebooks_own_model():
     parameters = profile_parameters(notebook, "smoke") | {"bits": 5}
     table, task = script["models_of"](notebook, parameters)
     assert task.input_size == 5
-    assert 0 < script["seconds_of"](table["rnn"], task, parameters) < 60
+    update = script["updating"](table["rnn"], task, parameters)
+    assert 0 < script["seconds_of"](update) < 60
+    trainer = update.__self__
+    assert trainer.step > script["LEAST_UPDATES"]
+    assert isinstance(trainer.network.layer, FixedRepeats)
+
+
+class Clock:
+    """A clock that stands still but for updates, which take what they are told to, the last for ever after."""
+
+    def __init__(self, *taken):
+        self.now, self.taken, self.updates = 100.0, taken, 0
+
+    def __call__(self):
+        return self.now
+
+    def update(self):
+        self.now += self.taken[min(self.updates, len(self.taken) - 1)]
+        self.updates += 1
+
+
+@pytest.mark.parametrize(
+    ("taken", "price", "updates"),
+    [
+        ((5.1, 0.25), 0.25, 1 + 5),  # the first warms up: it does not count
+        ((9.0, 0.3, 4.0, 0.3, 0.5, 0.4), 0.4, 1 + 5),  # the median: one slow update does no harm
+        ((0.1, 0.0625), 0.0625, 1 + 16),  # of short ones as many as fill a second
+        ((2.5, 2.5), 2.5, 1 + 3),  # of long ones as many as six seconds hold
+        ((40.0, 30.0), 30.0, 1 + 1),
+    ],
+)
+def test_a_price_is_the_median_of_enough_updates_after_one_to_warm_up(taken, price, updates):
+    script, clock = runpy.run_path(str(ROOT / "benchmarks" / "paper_rows.py")), Clock(*taken)
+    assert script["seconds_of"](clock.update, clock) == pytest.approx(price)
+    assert clock.updates == updates
+
+
+def test_a_price_counts_the_processors_time():
+    """Not the wall's, which goes on while another program has the core."""
+    script = runpy.run_path(str(ROOT / "benchmarks" / "paper_rows.py"))
+    assert inspect.signature(script["seconds_of"]).parameters["clock"].default is time.process_time
+
+
+def test_the_second_round_begins_when_all_rows_had_their_first():
+    """A noisy minute, in which the first rows take four times as long, leaves no trace."""
+    script, seen = runpy.run_path(str(ROOT / "benchmarks" / "paper_rows.py")), []
+    rows = [{"experiment": "a/b", "model": model, "updates": 7200} for model in ("one", "two", "three")]
+
+    def measure(row):
+        seen.append(row["model"])
+        return 0.00123456 * (4 if len(seen) <= 2 else 1)
+
+    script["in_rounds"](rows, measure)
+    assert seen == ["one", "two", "three"] * 2
+    assert [row["seconds"] for row in rows] == [0.00123] * 3
+    assert [row["rounds"] for row in rows] == [[0.00494, 0.00123], [0.00494, 0.00123], [0.00123, 0.00123]]
+    assert rows[0]["hours"] == pytest.approx(0.00246)
