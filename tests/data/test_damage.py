@@ -192,6 +192,23 @@ def test_a_readers_own_crops(form, mirror):
         assert refused_or(lambda: read("multi-pie"), right)
 
 
+def test_a_crop_with_another_checksum(mirror, sentence):
+    """Its pixels can be unpacked, and are not those that were stored."""
+    packed = [io.BytesIO(), io.BytesIO()]
+    for file, grey in zip(packed, (5, 6), strict=True):
+        Image.new("L", (48, 48), grey).save(file, "png")
+    mine, other = (file.getvalue() for file in packed)
+    start, end = other.index(b"IDAT"), other.index(b"IEND") - 8  # a checksum and a length stand before the next name
+    for name in SOURCES["multi-pie"]:
+        (mirror / "multi_pie" / name).mkdir(parents=True)
+        (mirror / "multi_pie" / name / "001_a.png").write_bytes(mine)
+    assert len(mine) == len(other)
+    (mirror / "multi_pie" / "smile" / "001_a.png").write_bytes(mine[:start] + other[start:end] + mine[end:])
+    with pytest.raises(data.DataError, match=r"smile/001_a\.png cannot be read as a picture") as caught:
+        data.face_set("multi-pie")
+    sentence(caught)
+
+
 # The folder itself
 
 FILE = "ptb/ptb.test.txt"
