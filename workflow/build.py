@@ -53,9 +53,9 @@ def alone() -> Iterator[None]:
         lock.release()
 
 
-def unfinished(site: Path) -> Path:
-    """The file that is there from the beginning of a build of this site until the site is whole."""
-    return site.with_name(f".{site.name}.unfinished")
+def begun(site: Path) -> Path:
+    """The file whose time says when the last build of this site was begun; one that ended well left a younger site."""
+    return site.with_name(f".{site.name}.begun")
 
 
 def age(site: Path) -> str:
@@ -188,14 +188,13 @@ def all_notebooks(folder: Path) -> list[Path]:
 
 def book(site: str = "book", execute: bool = True) -> None:
     start = time.monotonic()
-    unfinished(BUILD / site).touch()
+    begun(BUILD / site).touch()
     copy = fresh_copy(f"{site}-source")
     if execute:
         notebooks = all_notebooks(copy)
         if len(run_notebooks(notebooks, copy)) < len(notebooks):
             sys.exit(not_built(BUILD / site, "a notebook failed"))
     compile_pages(copy, BUILD / site)
-    unfinished(BUILD / site).unlink()
     print(f"Open {BUILD / site / 'index.html'}")
     print(f"It took {time.monotonic() - start:.0f} s.")
 
@@ -228,8 +227,7 @@ def serve() -> None:
         server = ThreadingHTTPServer(("127.0.0.1", PORT), partial(SimpleHTTPRequestHandler, directory=newest))
     except OSError as error:
         sys.exit(f"The site cannot be shown at port {PORT} ({error.strerror}): end what runs there.")
-    begun = [mark.stat().st_mtime for mark in map(unfinished, both) if mark.exists()]
-    if begun and max(begun) > built[newest]:
+    if any(mark.exists() and mark.stat().st_mtime > built[newest] for mark in map(begun, both)):
         print(f"This site, of {age(newest)}, is older than the last build, which did not finish.", flush=True)
     print(f"Showing {newest} at http://localhost:{server.server_port} (stop with Ctrl-C)", flush=True)
     with server, suppress(KeyboardInterrupt):
