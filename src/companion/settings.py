@@ -59,6 +59,8 @@ BOUNDS = {
     "delay": (1, 100_000),
     "test_delays": (1, 100_000),
     "bits": (1, 10_000),
+    "gap": (1e-6, 10.0),
+    "pool": (1, 32),
     "size": (3, 100),
     "max_numbers": (2, 100),
     "max_length": (1, 100),
