@@ -110,12 +110,13 @@ def until_the_training(notebook: Path, parameters: dict[str, Any]) -> None:
     for name in known(names["settings"].models, names["table"]):
         model = names["table"][name]
         if task := model.task or names["task"]:
-            network = model.build(**{key: value for key, value in model.candidates[0].items() if key != "learning_rate"})
+            choices = {key: value for key, value in model.candidates[0].items() if key != "learning_rate"}
+            network = model.build(**choices)
             network(task.play(network, task.batch(seeded("train", 0), 3))[0])
 
 
 def accepted(notebook: Path) -> list[tuple[str, Any]]:
-    """The odd values that the settings take, as (parameter, value), in a fixed random order; those seen to fail first."""
+    """The odd values that the settings take, as (parameter, value), in a fixed random order after those in SEEN."""
     values, kinds = defaults(notebook)
     found = []
     for name, kind in kinds.items():

@@ -99,7 +99,7 @@ RATES = "each entry must be a number from 1e-12 to 10"
         ({"models": ["a", "b", "a"]}, "The parameter 'models' names 'a' twice; each model is trained once."),
         ({"models": []}, "No model was asked for; the parameter 'models' needs at least one name."),
         ({"records": "a\0b"}, r"The parameter 'records' is 'a\x00b'; it must have no line breaks"),
-        ({"seed": 10**9}, "seed is 1000000000; it must lie between"),
+        ({"seed": 10**9}, "The parameter 'seed' is 1000000000; it must be a whole number from 0 to 999,999,999."),
     ],
     ids=lambda each: str(each)[:40] if isinstance(each, dict) else "",
 )

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 import yaml
 
-from companion.tasks import seeded
+from companion.tasks.task import SEEDS_PER_SPLIT
 
 PROFILES = ("smoke", "laptop", "paper")
 KINDS = {"int": int, "float": (int, float), "str": str, "bool": bool, "list": list, "dict": dict}
@@ -34,6 +34,7 @@ BOUNDS = {
     "recurrent_inits": (-100.0, 100.0),
     "candidates": (1, 1000),
     # of the training
+    "seed": (0, SEEDS_PER_SPLIT - 1),
     "steps": (1, 10**9),
     "evaluate_every": (1, 10**9),
     "batch_size": (1, 100_000),
@@ -107,7 +108,7 @@ def settings(namespace: dict[str, Any]) -> SimpleNamespace:
 
     Raises:
         SettingsError: a name that is no parameter, a value of the wrong type or out of bounds, an entry of a list or a
-            dict that is, or an unknown profile, device or seed.
+            dict that is, or an unknown profile or device.
     """
     kinds = {name: getattr(kind, "__name__", kind) for name, kind in namespace.get("__annotations__", {}).items()}
     for name in sorted(injected_names(namespace.get("In", [])) - set(kinds)):
@@ -118,10 +119,6 @@ def settings(namespace: dict[str, Any]) -> SimpleNamespace:
     if values.get("profile", "smoke") not in PROFILES:
         raise SettingsError(f"The profile {values['profile']!r} is unknown; it must be one of {', '.join(PROFILES)}.")
     check_device(values.get("device", "cpu"))
-    try:
-        seeded("train", values.get("seed", 0))
-    except ValueError as error:
-        raise SettingsError(str(error)) from None
     return SimpleNamespace(**values | {name: folder(name, values[name]) for name in FOLDERS if name in values})
 
 
@@ -136,7 +133,7 @@ def check(name: str, kind: str, value: Any) -> None:
         raise SettingsError(f"{said} is {short(value)}; it must be of type {kind}{hint(value)}.")
     if kind == "str" and not value.isprintable():
         raise SettingsError(f"{said} is {short(value)}; it must have no line breaks and no other control characters.")
-    if kind in OTHERWISE and name != "seed" and (wanted := fault(value, BOUNDS.get(name, OTHERWISE[kind]))):
+    if kind in OTHERWISE and (wanted := fault(value, BOUNDS.get(name, OTHERWISE[kind]))):
         raise SettingsError(f"{said} is {short(value)}; it must be {wanted}.")
     if name == "models":
         check_models(value)

@@ -51,7 +51,7 @@ def damaged(raw, seed):
 
 
 def damaged_head(raw, seed):
-    """The bytes with one of the first or of the last hundred changed, where the formats keep what they are about."""
+    """The bytes with one bit of the first or of the last hundred changed, where formats say what they hold."""
     draw, raw = random.Random(seed), bytearray(raw)
     raw[draw.choice([draw.randrange(100), -1 - draw.randrange(100)])] ^= 1 << draw.randrange(8)
     return bytes(raw)
@@ -71,7 +71,7 @@ def refused_or(read, right):
 
 
 def try_all(put, raw, read, right):
-    """Puts the file, damaged in many ways, and reads it; some of it must have been refused, and all of it at the end."""
+    """Puts the file, damaged in many ways, and reads it; much of it must have been refused."""
     put(raw)
     assert not refused_or(read, right)
     refused = 0

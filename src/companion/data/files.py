@@ -111,7 +111,8 @@ def find(name: str) -> bytes:
         _download(file, cached, tried)
         return cached.read_bytes()
     except OSError as error:
-        raise DataError(f"{cached} cannot be stored or read ({said(error)}): make room, or set COMPANION_DATA.") from error
+        reason = said(error)
+        raise DataError(f"{cached} cannot be stored or read ({reason}): make room, or set COMPANION_DATA.") from error
 
 
 def is_here(name: str) -> bool:
@@ -154,7 +155,7 @@ def there(path: Path) -> bool:
     try:
         return path.exists()
     except OSError as error:
-        raise DataError(f"{path} cannot be looked for ({said(error)}): change the permissions of its folder.") from error
+        raise DataError(f"{path} cannot be looked for ({said(error)}): change the permissions there.") from error
 
 
 @contextmanager
