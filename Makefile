@@ -31,12 +31,21 @@ help:
 	@echo "make lint        ruff over source and notebooks"
 	@echo "make serve       show the built book at http://localhost:8000"
 
+# An environment whose Python is gone or older than 3.11 is made anew, even if all was installed into it.
+SOUND := $(BIN)/python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null
+ifneq ($(shell test ! -e .venv/.installed || $(SOUND) || echo unsound),)
+.venv/.installed: FORCE
+endif
+
+.PHONY: FORCE
+FORCE:
+
 # The stamp is written last, so an install that failed is tried again.
 .venv/.installed: pyproject.toml constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "Python 3.11 or newer is needed, and there is no $(PYTHON) here." >&2; exit 1; }
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed, and $(PYTHON) is $$($(PYTHON) -V 2>&1): set PYTHON=python3.11 or newer." >&2; exit 1; }
 	@rm -f $@
-	@test -x $(BIN)/python -a -x $(BIN)/pip || $(PYTHON) -m venv --clear .venv
+	@{ $(SOUND) && test -x $(BIN)/pip; } || $(PYTHON) -m venv --clear .venv
 	@echo "Installing into .venv (a few minutes the first time)"
 	@$(BIN)/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e ".[book,test,record]"
 	@touch $@
@@ -72,6 +81,7 @@ site-tests: .venv/.installed
 	@COMPANION_SITE=_build/site $(BIN)/python -m pytest tests/site -q -n 2
 
 record: .venv/.installed
+	@[[ "$(JOBS)" =~ ^[1-9][0-9]{0,3}$$ ]] || { echo "JOBS is '$(JOBS)'; it must be a whole number from 1 to 9999." >&2; exit 1; }
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake --snakefile workflow/Snakefile --cores $(JOBS) \
 		--config profiles="$(PROFILES)" device="$(DEVICE)" only="$(ONLY)" steps="$(STEPS)" seeds="$(SEEDS)" \
 		checkpoints="$(CHECKPOINTS)" weights="$(WEIGHTS)"

@@ -1,14 +1,26 @@
 """What a notebook refuses: every wrong request gets one sentence, before anything trains."""
 
+import math
+
 import pytest
+import yaml
+from papermill.translators import PythonTranslator
 from torch import nn
 
 from companion.experiment import Model, grid, known
-from companion.settings import SettingsError, essential, injected_names, literals, profile_parameters, settings
+from companion.settings import (
+    FOLDERS,
+    SettingsError,
+    essential,
+    injected_names,
+    literals,
+    profile_parameters,
+    settings,
+)
 
 ANNOTATIONS = {"profile": str, "models": list, "seed": int, "device": str, "steps": int, "rate": float, "flag": bool}
 ANNOTATIONS |= {"batch_size": int, "evaluate_every": int, "hidden_size": int, "clip": float}
-ANNOTATIONS |= {"learning_rates": list, "decays": list}
+ANNOTATIONS |= {"learning_rates": list, "decays": list, "goal": dict, **dict.fromkeys(FOLDERS, str)}
 VALUES = {"profile": "smoke", "models": ["a"], "seed": 0, "device": "cpu", "steps": 5, "rate": 0.5, "flag": True}
 VALUES |= {
     "batch_size": 2,
@@ -17,6 +29,8 @@ VALUES |= {
     "clip": 0.0,
     "learning_rates": [0.1],
     "decays": [0.9],
+    "goal": {"accuracy": 0.9},
+    **dict.fromkeys(FOLDERS, ""),
 }
 
 
@@ -57,15 +71,71 @@ def test_a_wrong_type_is_refused(name, value, kind):
     assert refusal(**{name: value}) == f"The parameter {name!r} is {value!r}; it must be of type {kind}."
 
 
-def test_values_that_make_no_sense_are_refused():
-    assert refusal(steps=-1) == "The parameter 'steps' is -1; it must not be negative."
-    assert refusal(steps=0) == "The parameter 'steps' is 0; it must be at least 1."
-    for name in ("batch_size", "evaluate_every", "hidden_size"):
-        assert refusal(**{name: 0}) == f"The parameter {name!r} is 0; it must be at least 1."
-    assert refusal(clip=-0.5) == "The parameter 'clip' is -0.5; it must not be negative."
-    for name in ("learning_rates", "decays"):
-        assert refusal(**{name: []}) == f"The parameter {name!r} is empty; the search needs at least one to try."
-    assert refusal(seed=10**9).startswith("seed is 1000000000; it must lie between")
+STEPS = "a whole number from 1 to 1,000,000,000"
+RATES = "each entry must be a number from 1e-12 to 10"
+
+
+@pytest.mark.parametrize(
+    ("request_", "sentence"),
+    [
+        ({"steps": -1}, f"The parameter 'steps' is -1; it must be {STEPS}."),
+        ({"steps": 0}, f"The parameter 'steps' is 0; it must be {STEPS}."),
+        ({"steps": 10**12}, f"The parameter 'steps' is 1000000000000; it must be {STEPS}."),
+        ({"evaluate_every": 0}, f"The parameter 'evaluate_every' is 0; it must be {STEPS}."),
+        ({"batch_size": 0}, "The parameter 'batch_size' is 0; it must be a whole number from 1 to 100,000."),
+        ({"hidden_size": 10**6}, "The parameter 'hidden_size' is 1000000; it must be a whole number from 1 to 10,000."),
+        ({"clip": -0.5}, "The parameter 'clip' is -0.5; it must be a number from 0 to 1,000,000,000."),
+        ({"clip": math.nan}, "The parameter 'clip' is nan; it must be a number from 0 to 1,000,000,000."),
+        ({"rate": math.inf}, "The parameter 'rate' is inf; it must be a number from 0 to 1,000."),
+        ({"learning_rates": []}, "The parameter 'learning_rates' is empty; it needs at least one entry."),
+        ({"learning_rates": [0]}, f"The parameter 'learning_rates' has 0; {RATES}."),
+        ({"learning_rates": [0.1, -0.1]}, f"The parameter 'learning_rates' has -0.1; {RATES}."),
+        ({"learning_rates": [math.nan]}, f"The parameter 'learning_rates' has nan; {RATES}."),
+        ({"learning_rates": [True]}, f"The parameter 'learning_rates' has True; {RATES}."),
+        ({"learning_rates": [[0.1]]}, f"The parameter 'learning_rates' has [0.1]; {RATES}."),
+        ({"decays": ["x" * 99]}, f"The parameter 'decays' has '{'x' * 39} … {'x' * 9}'; each entry must be a number"),
+        ({"goal": {"accuracy": "high"}}, "The parameter 'goal' has 'high' for 'accuracy'; each entry must be a number"),
+        ({"models": [3]}, "The parameter 'models' has 3; each entry must be the name of a model."),
+        ({"models": ["a", "b", "a"]}, "The parameter 'models' names 'a' twice; each model is trained once."),
+        ({"models": []}, "No model was asked for; the parameter 'models' needs at least one name."),
+        ({"records": "a\0b"}, r"The parameter 'records' is 'a\x00b'; it must have no line breaks"),
+        ({"seed": 10**9}, "The parameter 'seed' is 1000000000; it must be a whole number from 0 to 999,999,999."),
+    ],
+    ids=lambda each: str(each)[:40] if isinstance(each, dict) else "",
+)
+def test_values_that_make_no_sense_are_refused(request_, sentence):
+    said = refusal(**request_)
+    assert said.startswith(sentence)
+    assert said.endswith(".")
+
+
+@pytest.mark.parametrize("word", ["1e-3", "-1E3", "1.0e3"])
+def test_a_number_that_yaml_takes_for_a_word_is_told_how_to_be_written(word):
+    assert yaml.safe_load(word) == word
+    for request_ in ({"clip": word}, {"learning_rates": [word]}, {"goal": {"accuracy": word}}):
+        assert refusal(**request_).endswith(" (in YAML write a point and a sign, as in 1.0e-3).")
+    assert yaml.safe_load("1.0e-3") == 0.001
+    assert "YAML" not in refusal(clip="fast")
+
+
+def test_what_papermill_writes_for_a_number_that_is_none_is_refused():
+    """It is a call, float('nan'), and no literal."""
+    asked = PythonTranslator.codify({"clip": math.nan, "learning_rates": [math.inf]})
+    assert "float('nan')" in asked
+    assert refusal(injected=asked, clip=math.nan).startswith("The parameter 'clip' is nan;")
+    assert refusal(injected=asked, learning_rates=[math.inf]).startswith("The parameter 'learning_rates' has inf;")
+    settings(namespace(injected=asked))
+
+
+def test_names_of_folders_are_filled_in_as_a_shell_does_it(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    monkeypatch.setenv("MINE", "runs")
+    for name in FOLDERS:
+        for asked, found in {"~": "/home/me", "~/x": "/home/me/x", "$MINE/x": "runs/x", "a~b": "a~b", "": ""}.items():
+            assert getattr(settings(namespace(**{name: asked})), name) == found
+        for asked in ("~nobody_of_that_name/x", "$NOTHING_OF_THAT_NAME/x"):
+            assert refusal(**{name: asked}).startswith(f"The parameter {name!r} is {asked!r}; it must be a folder")
+    assert essential({"weights": "w", "records": "r", "checkpoints": "c", "steps": 3}) == {"steps": 3}
 
 
 def test_an_unknown_profile_is_refused():
@@ -83,6 +153,8 @@ def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
     monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
     settings(namespace(device="cuda"))
     assert "no such GPU" in refusal(device="cuda:1")
+    assert "no such GPU" in refusal(device="cuda:1000")
+    assert "not supported" in refusal(device="cpu:999")
 
 
 def test_an_unknown_model_is_refused():

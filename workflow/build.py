@@ -4,6 +4,8 @@ book       runs every notebook on a copy of the sources, then compiles the pages
 site       compiles the pages from the stored outputs and runs nothing
 notebooks  runs the notebooks on a copy and stores their outputs in place
 serve      shows the newest of the two sites at http://localhost:8000
+
+One build at a time: a second one in the same tree waits.
 """
 
 import argparse
@@ -14,12 +16,16 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import suppress
+from contextlib import contextmanager, suppress
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 BUILD = ROOT / "_build"
+PORT = 8000
 LARGEST_NOTEBOOK = 300_000  # bytes, with its outputs
 COPIED_FOLDERS = ["book", "notebooks", "src"]
 COPIED_FILES = ["_config.yml", "_toc.yml", "CITATION.cff"]
@@ -27,6 +33,40 @@ METADATA = {
     "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
     "language_info": {"name": "python", "pygments_lexer": "ipython3"},  # the Colab line is not plain Python
 }
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Wait until no other build runs in this tree; the system lets go of the lock of a build that was killed."""
+    from filelock import FileLock, Timeout
+
+    BUILD.mkdir(exist_ok=True)
+    lock = FileLock(BUILD / ".lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        print("Another build runs in this tree; this one waits for it.", flush=True)
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def begun(site: Path) -> Path:
+    """The file whose time says when the last build of this site was begun; one that ended well left a younger site."""
+    return site.with_name(f".{site.name}.begun")
+
+
+def age(site: Path) -> str:
+    """When a site was built, in words."""
+    return time.strftime("%d %B %Y, %H:%M", time.localtime((site / "index.html").stat().st_mtime))
+
+
+def not_built(site: Path, reason: str) -> str:
+    """What a failed build says: why, and that a site which is still there is older."""
+    older = f"; {site} is the site of an earlier build ({age(site)})" if (site / "index.html").exists() else ""
+    return f"The book was not built: {reason}{older}."
 
 
 def fresh_copy(name: str) -> Path:
@@ -107,7 +147,7 @@ def compile_pages(copy: Path, site: Path) -> None:
     html = copy / "_build" / "html"
     if run.returncode or not (html / "index.html").exists():
         print(run.stdout, run.stderr, sep="\n", file=sys.stderr)
-        sys.exit("The book was not built: see the warnings and errors above.")
+        sys.exit(not_built(site, "see the warnings and errors above"))
     shutil.rmtree(site, ignore_errors=True)
     html.rename(site)
     (site / ".nojekyll").touch()
@@ -148,11 +188,12 @@ def all_notebooks(folder: Path) -> list[Path]:
 
 def book(site: str = "book", execute: bool = True) -> None:
     start = time.monotonic()
+    begun(BUILD / site).touch()
     copy = fresh_copy(f"{site}-source")
     if execute:
         notebooks = all_notebooks(copy)
         if len(run_notebooks(notebooks, copy)) < len(notebooks):
-            sys.exit("The book was not built: a notebook failed.")
+            sys.exit(not_built(BUILD / site, "a notebook failed"))
     compile_pages(copy, BUILD / site)
     print(f"Open {BUILD / site / 'index.html'}")
     print(f"It took {time.monotonic() - start:.0f} s.")
@@ -177,13 +218,20 @@ def refresh(chosen: list[str]) -> None:
 
 
 def serve() -> None:
-    sites = [site for site in (BUILD / "book", BUILD / "site") if (site / "index.html").exists()]
-    if not sites:
+    both = (BUILD / "book", BUILD / "site")
+    built = {site: (site / "index.html").stat().st_mtime for site in both if (site / "index.html").exists()}
+    if not built:
         sys.exit("There is no site yet: run make book first.")
-    newest = max(sites, key=lambda site: (site / "index.html").stat().st_mtime)
-    print(f"Showing {newest} at http://localhost:8000 (stop with Ctrl-C)", flush=True)
-    with suppress(KeyboardInterrupt):
-        subprocess.run([sys.executable, "-m", "http.server", "8000", "--bind", "127.0.0.1", "--directory", str(newest)])
+    newest = max(built, key=built.get)
+    try:
+        server = ThreadingHTTPServer(("127.0.0.1", PORT), partial(SimpleHTTPRequestHandler, directory=newest))
+    except OSError as error:
+        sys.exit(f"The site cannot be shown at port {PORT} ({error.strerror}): end what runs there.")
+    if any(mark.exists() and mark.stat().st_mtime > built[newest] for mark in map(begun, both)):
+        print(f"This site, of {age(newest)}, is older than the last build, which did not finish.", flush=True)
+    print(f"Showing {newest} at http://localhost:{server.server_port} (stop with Ctrl-C)", flush=True)
+    with server, suppress(KeyboardInterrupt):
+        server.serve_forever()
 
 
 def main() -> None:
@@ -192,12 +240,14 @@ def main() -> None:
     parser.add_argument("paths", nargs="*", help="for notebooks: only these")
     arguments = parser.parse_args()
     try:
-        if arguments.what == "notebooks":
-            refresh(arguments.paths)
-        elif arguments.what == "serve":
+        if arguments.what == "serve":
             serve()
-        else:
-            book(site=arguments.what, execute=arguments.what == "book")
+            return
+        with alone():
+            if arguments.what == "notebooks":
+                refresh(arguments.paths)
+            else:
+                book(site=arguments.what, execute=arguments.what == "book")
     except KeyboardInterrupt:
         sys.exit("Stopped. The notebooks in the working tree are as they were.")
 

@@ -39,10 +39,15 @@ def results_folder() -> Path:
     """Where the recorded runs are: $COMPANION_RESULTS, or book/results of the checkout around this folder or package.
 
     Raises:
-        RecordError: there is none.
+        RecordError: there is none, or COMPANION_RESULTS names a folder without papers.toml.
     """
-    if "COMPANION_RESULTS" in os.environ:
-        return Path(os.environ["COMPANION_RESULTS"])
+    if asked := os.environ.get("COMPANION_RESULTS"):
+        folder = Path(os.path.expanduser(asked))
+        if not os.path.isfile(folder / "papers.toml"):
+            raise RecordError(
+                f"COMPANION_RESULTS names {folder}, where there is no papers.toml; name a folder such as book/results."
+            )
+        return folder
     for start in (Path.cwd(), Path(__file__).resolve()):
         for folder in (start, *start.parents):
             if (folder / "book" / "results").is_dir():
@@ -171,13 +176,32 @@ def updates_until(records: list[Record], goal: dict[str, int | float]) -> pd.Ser
     return pd.Series(texts, dtype=str)
 
 
+def _papers(kind: str) -> list[dict[str, Any]]:
+    """The tables of one kind in papers.toml, such as "number".
+
+    Raises:
+        RecordError: the file cannot be read, or lacks them, or one of them has no experiment.
+    """
+    path = results_folder() / "papers.toml"
+    try:
+        rows = tomllib.loads(path.read_text())[kind]
+        if isinstance(rows, list) and all(isinstance(row, dict) and "experiment" in row for row in rows):
+            return rows
+        reason = f"a [[{kind}]] has no experiment"
+    except KeyError:
+        reason = f"it has no [[{kind}]]"
+    except (OSError, ValueError) as error:  # what is no TOML, and what is no UTF-8
+        reason = " ".join(str(error).split()).rstrip(".")
+    raise RecordError(f"{path} cannot be read ({reason}); restore it from the repository.")
+
+
 def paper_numbers(experiment: str) -> pd.DataFrame:
     """The paper's own numbers of an experiment, from papers.toml, a row each.
 
     Columns: setting, model, metric, value, text, source, seen, scale. A row with neither value nor text is one that
     could not be verified.
     """
-    rows = tomllib.loads((results_folder() / "papers.toml").read_text())["number"]
+    rows = _papers("number")
     columns = ["setting", "model", "metric", "value", "text", "source", "seen", "scale"]
     return pd.DataFrame([row for row in rows if row["experiment"] == experiment]).reindex(columns=columns)
 
@@ -187,7 +211,7 @@ def paper_curves(experiment: str) -> pd.DataFrame:
 
     Columns: model, metric, x (in the unit of `x_name`), x_name, value, source, seen.
     """
-    curves = tomllib.loads((results_folder() / "papers.toml").read_text())["curve"]
+    curves = _papers("curve")
     columns = ["model", "metric", "x", "x_name", "value", "source", "seen"]
     rows = pd.DataFrame([curve for curve in curves if curve["experiment"] == experiment]).reindex(columns=columns)
     return rows.explode(["x", "value"], ignore_index=True).astype({"x": float, "value": float})
@@ -258,9 +282,12 @@ def benchmark(name: str) -> pd.DataFrame:
     """The rows of a recorded benchmark, one for each measurement.
 
     Raises:
-        RecordError: there is no such benchmark.
+        RecordError: there is no such benchmark, or its file is damaged.
     """
     path = results_folder() / "benchmarks" / f"{name}.json"
     if not path.exists():
         raise RecordError(f"There is no benchmark {path}; `make bench` measures it.")
-    return pd.DataFrame(json.loads(path.read_text())["rows"])
+    try:
+        return pd.DataFrame(json.loads(path.read_text())["rows"])
+    except (KeyError, OSError, TypeError, ValueError) as error:
+        raise RecordError(f"{path} is not a whole benchmark; restore it, or measure anew with `make bench`.") from error

@@ -64,10 +64,35 @@ def test_two_profiles_at_once(tmp_path):
     assert listed(tmp_path, "laptop paper") == wanted("laptop") | wanted("paper")
 
 
-def test_unknown_profile_is_refused(tmp_path):
-    run = dry_run(tmp_path, "desktop")
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"profiles": "desktop"}, "Unknown profile 'desktop': profiles are laptop, paper."),
+        ({"device": 0}, "Unknown device '0': a device is cpu, cuda or cuda:0."),
+        ({"device": "toaster"}, "Unknown device 'toaster'"),
+        ({"steps": -5}, "The steps are '-5': it must be a whole number from 1 to 1,000,000,000."),
+        ({"steps": 0}, "The steps are '0'"),
+        ({"steps": 2.5}, "The steps are '2.5'"),
+        ({"steps": 10**12}, "The steps are '1000000000000'"),
+        ({"steps": "many"}, "The steps are 'many'"),
+        ({"only": "remind/cooking"}, "No record of laptop begins with 'remind/cooking'"),
+        ({"only": 0}, "No record of laptop begins with '0'"),
+        ({"profile": "paper"}, "Unknown setting 'profile': settings are results, profiles, only, device, steps."),
+    ],
+    ids=str,
+)
+def test_a_wrong_setting_is_refused(options, words, tmp_path):
+    run = dry_run(tmp_path, **{"profiles": "laptop"} | options)
     assert run.returncode != 0
-    assert "Unknown profile 'desktop': profiles are laptop, paper." in run.stdout + run.stderr
+    assert words in run.stdout + run.stderr
+    assert "Traceback" not in run.stdout + run.stderr
+
+
+def test_a_setting_that_is_empty_is_none(tmp_path):
+    empty = {"device": "", "only": "", "steps": ""}
+    assert listed(tmp_path, "laptop", **empty) == wanted("laptop")
+    run = dry_run(tmp_path, "laptop", only="remind/copying/lstm.", device="cuda:1", steps=10**9)
+    assert "-p device cuda:1 -p steps 1000000000 " in run.stdout + run.stderr
 
 
 def kept_records() -> list[str]:

@@ -10,10 +10,10 @@ from typing import NamedTuple
 import numpy as np
 import torch
 from jaxtyping import Int64, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 
-from companion.data.files import DataError, DataMissing, find, is_here, mirrored
+from companion.data.files import DataError, DataMissing, find, is_here, mirrored, there, whole
 
 SIDE = 48
 LONDON, CMU = "faces/london_faces_48.npz", "faces/cmu_faces_64x60.npz"
@@ -98,7 +98,7 @@ def face_set_here(source: str) -> bool:
     check_source(source)
     own = mirrored(FOLDERS.get(source, CMU_ARCHIVE))
     made = {"london": LONDON, "multi-pie": None}.get(source, CMU)
-    return bool(own and own.exists()) or bool(made and is_here(made))
+    return bool(own and there(own)) or bool(made and is_here(made))
 
 
 def check_source(source: str) -> None:
@@ -144,17 +144,16 @@ def _squared(portrait: UInt8[np.ndarray, "60 64"]) -> UInt8[np.ndarray, "48 48"]
 def _archived(asked: str) -> tuple[list[np.ndarray], list[str], list[str]]:
     """The portraits of 64 × 60 pixels in the published archive, whose they are, and their pose or eyes."""
     path, portraits, people, said = mirrored(CMU_ARCHIVE), [], [], []
-    try:
+    with whole(f"{path} is not the archive as it was published", "download it again"):
         with zipfile.ZipFile(path) as outer:
             packed = io.BytesIO(outer.read("faces.tar.gz"))
         with tarfile.open(fileobj=packed) as archive:
             for member in sorted(archive.getmembers(), key=lambda each: each.name):
                 if found := PORTRAIT.fullmatch(member.name.rpartition("/")[2]):
-                    portraits.append(np.asarray(Image.open(archive.extractfile(member)).convert("L")))
+                    picture = Image.open(archive.extractfile(member), formats=["PPM"])
+                    portraits.append(np.asarray(picture.convert("L")))
                     people.append(found["person"])
                     said.append(found[asked])
-    except (EOFError, KeyError, OSError, ValueError, tarfile.TarError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not the archive as it was published ({error}): download it again.") from error
     if not portraits or {each.shape for each in portraits} != {(60, 64)}:
         raise DataError(f"{path} holds {len(portraits)} portraits; it must hold portraits of 64 × 60 pixels.")
     return portraits, people, said
@@ -163,12 +162,12 @@ def _archived(asked: str) -> tuple[list[np.ndarray], list[str], list[str]]:
 def _cropped(source: str) -> Faces:
     folder, pictures, classes, people = mirrored(FOLDERS[source]), [], [], []
     names = SOURCES[source]
-    found = {each.name for each in folder.iterdir() if each.is_dir()} if folder.is_dir() else set()
+    found = {each.name for each in _listed(folder) if each.is_dir()} if folder.is_dir() else set()
     if found != set(names):
         have = ", ".join(sorted(found)) or "none"
         raise DataError(f"{folder} has these folders: {have}; it must have {', '.join(names)}, and no other.")
     for number, name in enumerate(names):
-        files = sorted((folder / name).glob("*.png"))
+        files = [each for each in _listed(folder / name) if each.suffix == ".png"]
         if not files:
             raise DataError(f"{folder / name} holds no picture; it must hold files named <person>_<anything>.png.")
         for file in files:
@@ -181,12 +180,18 @@ def _cropped(source: str) -> Faces:
     return Faces(torch.from_numpy(np.stack(pictures)), torch.tensor(classes), _numbered(people), names)
 
 
+def _listed(folder: Path) -> list[Path]:
+    """What lies in a folder, by name; `glob` would say nothing of one that may not be read."""
+    with whole(f"{folder} cannot be looked into", "change its permissions"):
+        return sorted(folder.iterdir())
+
+
 def _grey(file: Path) -> UInt8[np.ndarray, "48 48"]:
-    try:
-        with Image.open(file) as picture:
+    with whole(f"{file} cannot be read as a picture", "replace it"):
+        raw = io.BytesIO(file.read_bytes())
+        Image.open(raw, formats=["PNG"]).verify()  # the checksums, which reading the pixels does not look at
+        with Image.open(raw, formats=["PNG"]) as picture:
             if picture.mode != "L" or picture.size != (SIDE, SIDE):
                 have = f"{picture.width} × {picture.height} pixels of mode {picture.mode}"
                 raise DataError(f"{file} has {have}; it must have {SIDE} × {SIDE} grey ones, of mode L.")
             return np.asarray(picture)
-    except (OSError, UnidentifiedImageError) as error:
-        raise DataError(f"{file} cannot be read as a picture ({error}): replace it.") from error

@@ -13,9 +13,11 @@ import gzip
 import hashlib
 import io
 import os
+import re
 import warnings
 import zipfile
-import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -93,7 +95,7 @@ def find(name: str) -> bytes:
     """
     file, tried, path, cached = FILES[name], [], mirrored(name), in_cache(name)
     if path:
-        if path.exists():
+        if there(path):
             return _from_mirror(path, file.checksum)
         tried.append(f"COMPANION_DATA has no file {path}")
     if not file.addresses:
@@ -109,19 +111,72 @@ def find(name: str) -> bytes:
         _download(file, cached, tried)
         return cached.read_bytes()
     except OSError as error:
-        raise DataError(f"{cached} cannot be stored or read ({error}): make room, or set COMPANION_DATA.") from error
+        reason = said(error)
+        raise DataError(f"{cached} cannot be stored or read ({reason}): make room, or set COMPANION_DATA.") from error
 
 
 def is_here(name: str) -> bool:
-    """Whether `find` would need no download, if the file is whole."""
+    """Whether `find` would need no download, if the file is whole.
+
+    Raises:
+        DataError: COMPANION_DATA or the cache may not be looked into.
+    """
     places = [mirrored(name), in_cache(name) if FILES[name].addresses else None]
-    return any(place and place.exists() for place in places)
+    return any(place and there(place) for place in places)
 
 
 def mirrored(name: str) -> Path | None:
-    """Where a file would be in the mirror; None without a mirror."""
-    folder = os.environ.get("COMPANION_DATA")
-    return Path(folder).expanduser().absolute() / name if folder else None
+    """Where a file would be in the mirror; None without a mirror.
+
+    Raises:
+        DataError: COMPANION_DATA names what is there and is no folder, or one that may not be read.
+    """
+    asked = os.environ.get("COMPANION_DATA")
+    if not asked:
+        return None
+    folder = Path(os.path.expanduser(asked)).absolute()
+    try:
+        os.scandir(folder).close()
+    except FileNotFoundError:
+        pass  # whoever looks for a file there says so
+    except OSError as error:
+        raise DataError(
+            f"COMPANION_DATA names {folder}, which cannot be read as a folder ({said(error)}): set it to one that can."
+        ) from error
+    return folder / name
+
+
+def there(path: Path) -> bool:
+    """Whether there is such a file or folder.
+
+    Raises:
+        DataError: its folder may not be looked into.
+    """
+    try:
+        return path.exists()
+    except OSError as error:
+        raise DataError(f"{path} cannot be looked for ({said(error)}): change the permissions there.") from error
+
+
+@contextmanager
+def whole(fault: str, remedy: str) -> Iterator[None]:
+    """Within this block whatever goes wrong means that a file is damaged.
+
+    Raises:
+        DataError: something did; the sentence has the fault, which names the file, the reason and the remedy.
+    """
+    try:
+        yield
+    except DataError:
+        raise
+    except Exception as error:  # zipfile, tarfile, pickle and PIL raise nearly every kind for a damaged file
+        raise DataError(f"{fault} ({said(error)}): {remedy}.") from error
+
+
+def said(error: Exception) -> str:
+    """What an error says, as a part of a sentence."""
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return re.sub(r"\.(?=\s)", ";", " ".join(reason.split())).rstrip(".") or type(error).__name__
 
 
 def in_cache(name: str) -> Path:
@@ -147,14 +202,9 @@ def _unpacked(raw: bytes, name: str) -> bytes:
     return gzip.decompress(raw) if _gzipped(name) else raw
 
 
-BROKEN = (EOFError, OSError, ValueError, zipfile.BadZipFile, zlib.error)  # what a file that is not whole may raise
-
-
 def _from_mirror(path: Path, checksum: str) -> bytes:
-    try:
+    with whole(f"{path} cannot be read or is not whole", "replace it"):
         raw = _unpacked(path.read_bytes(), path.name)
-    except BROKEN as error:
-        raise DataError(f"{path} cannot be read or is not whole ({error}): replace it.") from error
     if not matches(raw, checksum):
         raise DataError(f"{path} is corrupt, its unpacked bytes do not have {checksum}: replace it.")
     return raw
@@ -176,7 +226,7 @@ def _download(file: File, cached: Path, tried: list[str]) -> None:
             cause, reason = error, "broke off, what came is kept"
         except requests.RequestException as error:
             cause, reason = error, "could not be reached"
-        except ValueError as error:  # no such archive, or the wrong checksum
+        except (DataError, ValueError) as error:  # no whole archive, or the wrong checksum
             cause, reason = error, "sent other bytes than expected"
         tried.append(f"{address} {reason}")
     advice = "go online and try again, or set COMPANION_DATA to a folder that holds the data"
@@ -190,10 +240,11 @@ def _fetch_and_unpack(url: str, output_file: str, _pooch: object) -> None:
     _fetch(url, part)
     raw = part.read_bytes()
     try:
-        raw = _unpacked(raw, url)
-    except BROKEN as error:
+        with whole(f"{url} sent no whole archive", "try again"):
+            raw = _unpacked(raw, url)
+    except DataError:
         part.unlink()  # nothing to continue from
-        raise ValueError(f"{url} sent no whole archive.") from error
+        raise
     Path(output_file).write_bytes(raw)
     part.unlink()
 

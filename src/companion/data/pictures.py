@@ -10,7 +10,7 @@ from jaxtyping import Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from companion.data.files import DataError, find, is_here
+from companion.data.files import find, is_here, whole
 
 SIDE, CLASSES = 32, 10
 ARCHIVE = "cifar10/cifar-10-python.tar.gz"
@@ -28,14 +28,13 @@ def cifar10(split: str) -> tuple[UInt8[Tensor, "n 3 32 32"], Int64[Tensor, " n"]
     """
     _check_split(split)
     pixels, classes = [], []
-    try:
-        with tarfile.open(fileobj=io.BytesIO(find(ARCHIVE))) as archive:
-            for member in MEMBERS[split]:
-                batch = _Arrays(archive.extractfile(f"cifar-10-batches-py/{member}"), encoding="bytes").load()
-                pixels.append(batch[b"data"].reshape(-1, 3, SIDE, SIDE))
-                classes.append(np.array(batch[b"labels"], np.int64))
-    except (EOFError, KeyError, pickle.UnpicklingError, tarfile.TarError, ValueError) as error:
-        raise DataError(f"{ARCHIVE} does not hold CIFAR-10 as it was published ({error}).") from error
+    raw = find(ARCHIVE)
+    fault = f"{ARCHIVE} does not hold CIFAR-10 as it was published"
+    with whole(fault, "download it again"), tarfile.open(fileobj=io.BytesIO(raw)) as archive:
+        for member in MEMBERS[split]:
+            batch = _Arrays(archive.extractfile(f"cifar-10-batches-py/{member}"), encoding="bytes").load()
+            pixels.append(batch[b"data"].reshape(-1, 3, SIDE, SIDE))
+            classes.append(np.array(batch[b"labels"], np.int64))
     return torch.from_numpy(np.concatenate(pixels)), torch.from_numpy(np.concatenate(classes))
 
 

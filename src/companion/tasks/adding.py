@@ -14,6 +14,7 @@ et al. (2016).
 import torch
 from torch import Tensor
 
+from companion import checks
 from companion.tasks.task import Batch, Task, seeded
 
 CLOSE = 0.04  # an answer less than this off counts as right
@@ -30,7 +31,7 @@ class Adding(Task):
     Metrics: `squared_error`, and `accuracy`, the share of answers that are less than 0.04 off.
 
     Raises:
-        ValueError: fewer than two steps.
+        ValueError: fewer than two steps, or no held-out example.
     """
 
     answers_at_end = True
@@ -42,8 +43,8 @@ class Adding(Task):
     names = {"squared_error": "squared error", "accuracy": "less than 0.04 off"}
 
     def __init__(self, length: int, held_out_size: int = 1000):
-        if length < 2:
-            raise ValueError(f"length is {length}; it must be at least 2.")
+        checks.whole(2, length=length)
+        checks.whole(held_out_size=held_out_size)
         self.length, self.held_out_size = length, held_out_size
 
     def batch(self, generator: torch.Generator, size: int) -> Batch:

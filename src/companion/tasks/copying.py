@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from companion import checks
 from companion.tasks.task import Batch, Task, seeded
 
 SYMBOLS, MARKER, VALUES, COPIED = 8, 9, 10, 10
@@ -36,7 +37,7 @@ class Copying(Task):
     code. Metrics: `accuracy` and `loss` of the last ten steps, `loss_overall` of all.
 
     Raises:
-        ValueError: a delay below 1, or an unknown encoding.
+        ValueError: a delay below 1, no held-out example, or an unknown encoding.
     """
 
     answers_at_end = False
@@ -44,8 +45,7 @@ class Copying(Task):
     names = {"accuracy": "accuracy on the last ten", "loss": "cross-entropy on the last ten (nats)"}
 
     def __init__(self, delay: int, encoding: str = "one-hot", held_out_size: int = 1000):
-        if delay < 1:
-            raise ValueError(f"delay is {delay}; it must be at least 1.")
+        checks.whole(delay=delay, held_out_size=held_out_size)
         if encoding not in ("one-hot", "scalar"):
             raise ValueError(f"encoding is {encoding!r}; it must be 'one-hot' or 'scalar'.")
         self.delay, self.encoding, self.held_out_size = delay, encoding, held_out_size
@@ -92,7 +92,7 @@ class CopyingTransfer(Copying):
     None where the memory of the machine did not suffice.
 
     Raises:
-        ValueError: a delay below 1, or an unknown encoding.
+        ValueError: a delay below 1, no example to test, or an unknown encoding.
     """
 
     together = 50_000  # time steps that are tested at once, over all sequences
@@ -106,6 +106,7 @@ class CopyingTransfer(Copying):
         test_size: int = 200,
     ):
         super().__init__(delay, encoding, held_out_size)
+        checks.whole(test_size=test_size)
         self.others = [Copying(each, encoding, test_size) for each in test_delays]
 
     def details(self, evaluate: Callable[..., dict[str, float]]) -> dict[str, list]:
