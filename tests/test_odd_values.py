@@ -74,7 +74,7 @@ def test_settings_take_a_value_or_refuse_it_in_one_sentence(notebook):
             try:
                 taken = asked(values | {name: odd}, kinds)[name]
             except SettingsError as error:
-                assert is_a_sentence(error), f"{name} = {odd!r}: {error}"
+                assert is_a_sentence(error), f"{name} = {odd!r}: {error}"  # noqa: PT017  either may happen
             else:
                 numbers = taken.values() if kind == "dict" else taken if kind == "list" else [taken]
                 for number in numbers:
@@ -141,6 +141,6 @@ def test_what_the_settings_take_ends_in_a_sentence_or_is_fit_for_training(
                 until_the_training(notebook, {name: odd})
             except Exception as error:
                 plt.close("all")
-                assert is_a_sentence(error), f"{name} = {odd!r}: {error!r}"
+                assert is_a_sentence(error), f"{name} = {odd!r}: {error!r}"  # noqa: PT017  or none is raised
     finally:
         plt.close("all")

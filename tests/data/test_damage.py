@@ -62,12 +62,14 @@ def refused_or(read, right):
     try:
         found = read()
     except data.DataError as error:
-        assert "\n" not in str(error)
-        assert str(error).endswith(".")
-        assert not re.search(r"\.\s", str(error))
-        return True
-    assert found == right
-    return False
+        said = str(error)
+    else:
+        assert found == right
+        return False
+    assert "\n" not in said
+    assert said.endswith(".")
+    assert not re.search(r"\.\s", said)
+    return True
 
 
 def try_all(put, raw, read, right):

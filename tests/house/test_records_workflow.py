@@ -77,7 +77,12 @@ def test_two_profiles_at_once(tmp_path):
         ({"steps": "many"}, "The steps are 'many'"),
         ({"only": "remind/cooking"}, "No record of laptop begins with 'remind/cooking'"),
         ({"only": 0}, "No record of laptop begins with '0'"),
-        ({"profile": "paper"}, "Unknown setting 'profile': settings are results, profiles, only, device, steps."),
+        ({"seeds": "one"}, "The seeds are 'one': they must be whole numbers such as 0 1 2."),
+        ({"seeds": "0 -1"}, "The seeds are '0 -1'"),
+        (
+            {"profile": "paper"},
+            "Unknown setting 'profile': settings are results, profiles, only, device, steps, seeds,",
+        ),
     ],
     ids=str,
 )
@@ -156,3 +161,15 @@ def test_a_run_of_fewer_updates_keeps_its_checkpoint_and_goes_on_later(tmp_path)
     Record(**record).save(tmp_path)
     assert not listed(tmp_path, "laptop", only=name, steps=100)
     assert listed(tmp_path, "laptop", only=name) == {f"{name}.json"}
+
+
+def test_seeds_checkpoints_and_weights_are_those_asked_for(tmp_path):
+    name = "remind/copying/lstm.laptop.seed"
+    folders = {"checkpoints": tmp_path / "c", "weights": tmp_path / "w"}
+    run = dry_run(tmp_path, "laptop", only=name, seeds="3, 4", **folders).stdout
+    assert set(re.findall(r"output: \S+/(lstm\.laptop\.seed\d+)\.json", run)) == {
+        "lstm.laptop.seed3",
+        "lstm.laptop.seed4",
+    }
+    for seed in (3, 4):
+        assert f"-p checkpoints {tmp_path}/c/{name}{seed} -p weights {tmp_path}/w" in run
