@@ -12,10 +12,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from companion.memory import peak_memory_mb
 from companion.records import Record, commit, environment, thin
 from companion.settings import SettingsError, essential
 from companion.tasks import Task
-from companion.training import Trainer, peak_memory_mb, search, write_whole
+from companion.training import Trainer, search, write_whole
 
 
 def grid(**choices: list[Any]) -> list[dict[str, Any]]:

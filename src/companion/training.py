@@ -2,7 +2,6 @@
 
 import math
 import os
-import resource
 import tempfile
 import time
 from collections.abc import Callable
@@ -277,10 +276,3 @@ def search(
         looks = [look for look in trainer.history if look["step"] <= steps]
         losses.append(looks[-1][trainer.task.judged_by])
     return losses
-
-
-def peak_memory_mb(device: str) -> float:
-    """The most memory used so far, in MB: by the process on a CPU, by torch on a GPU."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10
