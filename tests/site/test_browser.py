@@ -20,6 +20,7 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--process-per-site",  # every page in one process, which has MathJax compiled
     "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host is found
 ]
 DESKTOP = {"width": 1280, "height": 900}
@@ -39,9 +40,11 @@ def browser():
 
 
 @pytest.fixture(scope="session")
-def desktop(browser):
-    """One window for all pages, so that MathJax and the fonts are read and compiled once."""
-    return browser.new_context(viewport=DESKTOP)
+def desktop(browser, address):
+    """One window for all pages; the page left open in it keeps their process alive."""
+    context = browser.new_context(viewport=DESKTOP)
+    context.new_page().goto(f"{address}/genindex.html")
+    return context
 
 
 @pytest.fixture
