@@ -22,7 +22,7 @@ def summary(reports: list[Path]) -> str:
     if not left_out:
         return "Everything was checked: no test was skipped."
     lines = [f"  {count} of {place.replace('.', '/')}.py: {reason}" for (place, reason), count in left_out.items()]
-    return "\n".join([f"Not checked here, {left_out.total()} tests:", *lines])
+    return "\n".join(["Not checked here:", *lines])
 
 
 if __name__ == "__main__":

@@ -1,8 +1,7 @@
 """Displayed equations with a number reach MathJax in a form that takes one, which needs no browser to see.
 
-Sphinx puts an equation that holds a double backslash into `split`, and one that holds a blank line into `aligned`. MathJax
-takes no tag in either, and shows red words in place of the equation. Rows within `cases` are parted by a plain carriage
-return of TeX.
+Sphinx puts an equation that holds a double backslash into `split`, and one that holds a blank line into `aligned`.
+MathJax takes no tag in either, and shows red words in place of the equation. Inside `cases`, `cr` ends a row as well.
 """
 
 import re
@@ -14,12 +13,11 @@ import pytest
 from markdown_it import MarkdownIt
 from mdit_py_plugins.amsmath import amsmath_plugin
 from mdit_py_plugins.dollarmath import dollarmath_plugin
-from mdit_py_plugins.myst_blocks import myst_block_plugin
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*(ROOT / "book").rglob("*.md"), *(ROOT / "notebooks").rglob("*.ipynb")])
-# The parts of the book's parser that make formulas, and the names of equations before them.
-PARSER = MarkdownIt().use(myst_block_plugin).use(dollarmath_plugin, double_inline=True).use(amsmath_plugin)
+# The parts of the book's parser that make formulas.
+PARSER = MarkdownIt().use(dollarmath_plugin, double_inline=True).use(amsmath_plugin)
 TAG = re.compile(r"\\tag\*?\{([^}]*)\}")
 
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
@@ -45,6 +43,11 @@ def mathematics(markdown: str) -> tuple[list[str], list[str]]:
     return displayed, inline
 
 
+def tags(page: Path) -> list[str]:
+    """The numbers of a page's displayed formulas."""
+    return [tag for text in texts(page) for formula in mathematics(text)[0] for tag in TAG.findall(formula)]
+
+
 def faults(markdown: str) -> list[str]:
     """The formulas of a text whose tag MathJax would refuse."""
     displayed, inline = mathematics(markdown)
@@ -62,14 +65,13 @@ def test_numbered_equations_are_taken_by_mathjax(page):
 
 @every_page
 def test_no_number_is_given_twice_on_a_page(page):
-    tags = Counter(tag for text in texts(page) for formula in mathematics(text)[0] for tag in TAG.findall(formula))
-    assert [tag for tag, count in tags.items() if count > 1] == []
+    assert [tag for tag, count in Counter(tags(page)).items() if count > 1] == []
 
 
 def test_there_are_numbered_equations():
     """The parser finds them, as it finds the ones below."""
-    pages = [page for page in PAGES if any(TAG.search(formula) for text in texts(page) for formula in mathematics(text)[0])]
-    assert len(pages) > 3
+    found = [tag for page in PAGES for tag in tags(page)]
+    assert {"A1", "A13", "F1", "G5", "R5", "S1"} <= set(found)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The pages in a real browser, each loaded once: console, other hosts, mathematics, images, then phone, then dark mode."""
+"""The pages in a real browser, each loaded once: console, other hosts, mathematics, images, a phone, dark mode."""
 
 import re
 import shutil
