@@ -6,6 +6,7 @@ MAKEFLAGS += --no-print-directory
 
 PYTHON ?= python3
 BIN := .venv/bin
+REPORTS := _build/tests
 PROFILES ?= laptop
 JOBS ?= 2
 DEVICE ?=
@@ -65,20 +66,23 @@ test: .venv/.installed
 	@$(MAKE) unit-tests
 	@$(MAKE) notebook-tests
 	@$(MAKE) site-tests
+	@$(BIN)/python tests/not_checked.py $(REPORTS)/unit.xml $(REPORTS)/notebooks.xml $(REPORTS)/site.xml
 
 unit-tests: .venv/.installed
 	@echo "Unit tests"
-	@$(BIN)/python -m pytest tests --ignore=tests/site -q -n 2 --jaxtyping-packages=companion,beartype.beartype
+	@$(BIN)/python -m pytest tests --ignore=tests/site -q -n 2 --jaxtyping-packages=companion,beartype.beartype \
+		--junitxml=$(REPORTS)/unit.xml
 
 notebook-tests: .venv/.installed
 	@echo "Notebooks"
 	@$(BIN)/python -m pytest notebooks -q -n 2 --dist loadfile -p tests.every_notebook --nbval-lax --nbval-current-env \
-		--nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 300
+		--nbval-sanitize-with tests/sanitize.cfg --nbval-cell-timeout 300 --junitxml=$(REPORTS)/notebooks.xml
 
 site-tests: .venv/.installed
 	@echo "Site"
 	@$(BIN)/python workflow/build.py site
-	@COMPANION_SITE=_build/site $(BIN)/python -m pytest tests/site -q -n 2
+	@COMPANION_SITE=_build/site $(BIN)/python -m pytest tests/site -q -n 2 --dist loadgroup \
+		--junitxml=$(REPORTS)/site.xml
 
 record: .venv/.installed
 	@[[ "$(JOBS)" =~ ^[1-9][0-9]{0,3}$$ ]] || { echo "JOBS is '$(JOBS)'; it must be a whole number from 1 to 9999." >&2; exit 1; }

@@ -13,13 +13,14 @@ import torch
 from torch import nn
 
 import companion.weights
+from companion.memory import peak_memory_mb
 from companion.recipe import recipe_of_this_run
 from companion.records import Record, commit, environment, file_name, refuse_to_overwrite, thin
 from companion.search import best, search
 from companion.settings import SettingsError, essential
 from companion.storage import write_whole
 from companion.tasks import Task
-from companion.training import Trainer, peak_memory_mb
+from companion.training import Trainer
 
 
 def grid(**choices: list[Any]) -> list[dict[str, Any]]:

@@ -1,7 +1,6 @@
 """The one training loop: Adam on examples drawn from a seed, with validation, checkpoints and a stop when solved."""
 
 import math
-import resource
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -263,10 +262,3 @@ def infinite(values: dict[str, Any]) -> str | None:
             elif isinstance(leaf, float) and not math.isfinite(leaf):
                 return name
     return None
-
-
-def peak_memory_mb(device: str) -> float:
-    """The most memory used so far, in MB: by the process on a CPU, by torch on a GPU."""
-    if torch.device(device).type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**10

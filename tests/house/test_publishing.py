@@ -4,6 +4,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,20 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+CI = ROOT / ".github" / "workflows" / "ci.yml"
 ADDRESS = "https://github.com/someone/a-fork"
+
+every_workflow = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.name)
+
+
+def jobs(file: Path) -> dict:
+    return yaml.safe_load(file.read_text())["jobs"]
+
+
+def setup_python(job: dict) -> str:
+    """The version that a job asks for."""
+    (step,) = [step for step in job["steps"] if step.get("uses", "").startswith("actions/setup-python@")]
+    return step["with"]["python-version"]
 
 
 def set_repository(folder: Path, address: str) -> subprocess.CompletedProcess:
@@ -50,7 +64,7 @@ def test_wrong_address_is_refused(tmp_path):
     assert (tmp_path / "_config.yml").read_text() == (ROOT / "_config.yml").read_text()
 
 
-@pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.name)
+@every_workflow
 def test_workflows_name_targets_that_exist(file):
     targets = set(re.findall(r"^([a-z-]+)(?= |:)", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
     targets |= {"site", "notebooks"}
@@ -59,6 +73,54 @@ def test_workflows_name_targets_that_exist(file):
     for target in re.findall(r"\bmake ([a-z-]+)", "\n".join(commands)):
         assert target in targets
     assert content["defaults"]["run"]["shell"] == "bash"
+
+
+@every_workflow
+def test_actions_are_pinned_by_commit(file):
+    """A tag can be moved to other code; the comment says which one it was, for people."""
+    used = [line for line in file.read_text().splitlines() if re.search(r"\buses\b", line)]
+    assert len(used) == sum("uses" in step for job in jobs(file).values() for step in job["steps"]) > 0
+    for line in used:
+        assert re.search(r"\buses: [\w-]+/[\w./-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+$", line), line
+
+
+def test_an_action_has_one_commit():
+    """And one commit has one version, in all workflows."""
+    pins = {tuple(re.findall(r"uses: (\S+)@(\S+) # (\S+)", line)[0])
+            for file in WORKFLOWS for line in file.read_text().splitlines() if "uses: " in line}  # fmt: skip
+    assert len(pins) == len({action for action, _, _ in pins}) == len({commit for _, commit, _ in pins})
+
+
+@every_workflow
+def test_only_the_job_that_deploys_may_write(file):
+    assert yaml.safe_load(file.read_text())["permissions"] == {"contents": "read"}
+    for job in jobs(file).values():
+        deploys = any(step.get("uses", "").startswith("actions/deploy-pages@") for step in job["steps"])
+        assert job.get("permissions") == ({"pages": "write", "id-token": "write"} if deploys else None)
+        assert not deploys or len(job["steps"]) == 1
+
+
+def test_every_python_of_the_package_is_tested():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    named = re.findall(r"Python :: (3\.\d+)", "\n".join(project["classifiers"]))
+    job = jobs(CI)["test"]
+    assert named == job["strategy"]["matrix"]["python"]
+    assert project["requires-python"] == f">={named[0]}"
+    assert setup_python(job) == "${{ matrix.python }}"
+    assert {setup_python(job) for job in jobs(CI).values()} <= {*named, "${{ matrix.python }}"}
+
+
+def test_macos_and_windows_test_the_layers_and_the_tasks():
+    """Without make, which Windows lacks; every module is imported there by tests/test_memory.py."""
+    job = jobs(CI)["elsewhere"]
+    assert job["strategy"]["matrix"]["system"] == ["macos-latest", "windows-latest"]
+    assert job["runs-on"] == "${{ matrix.system }}"
+    install, test = [step["run"] for step in job["steps"] if "run" in step]
+    assert "pip install -c constraints.txt" in install
+    folders = {"tests/mechanisms", "tests/baselines", "tests/tasks", "tests/test_memory.py"}
+    assert {word for word in test.split() if word.startswith("tests/")} == folders
+    assert all((ROOT / folder).exists() for folder in folders)
+    assert "make" not in install + test
 
 
 def test_make_alone_prints_what_there_is():

@@ -1,4 +1,5 @@
 import functools
+import os
 import threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -26,3 +27,14 @@ def address(site):
     yield f"http://127.0.0.1:{server.server_port}"
     server.shutdown()
     server.server_close()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item):
+    """In continuous integration a browser test that is skipped has failed: nobody would look for it."""
+    report = yield
+    if report.skipped and item.get_closest_marker("browser") and os.environ.get("CI") == "true":
+        *_, reason = report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"A browser test was skipped where CI is true ({reason})."
+    return report

@@ -1,16 +1,16 @@
-"""The pages in a real browser: quiet console, no request to another host, mathematics, phone, dark mode."""
+"""The pages in a real browser, each loaded once: console, other hosts, mathematics, images, a phone, dark mode."""
 
 import re
 import shutil
+from pathlib import Path
 
 import pytest
 from pages import toc_pages
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+from playwright.sync_api import sync_playwright
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
+INSTALLED = next(filter(None, map(shutil.which, ["chromium", "chromium-browser", "google-chrome"])), None)
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -20,53 +20,89 @@ FLAGS = [
     "--disable-component-update",
     "--disable-sync",
     "--no-first-run",
+    "--process-per-site",  # every page in one process, which has MathJax compiled
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",  # no other host is found
 ]
+DESKTOP = {"width": 1280, "height": 900}
+PHONE = {"width": 390, "height": 844}
 KNOWN_ERROR = "THEBE_JS_URL' has already been declared"  # the theme and sphinx-thebe both declare it
-every_page = pytest.mark.parametrize("name", toc_pages())
 
 
 @pytest.fixture(scope="session")
 def browser():
-    if CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine")
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+    with sync_playwright() as playwright:
+        program = INSTALLED or playwright.chromium.executable_path
+        if not Path(program).exists():
+            pytest.skip("there is no Chromium: .venv/bin/python -m playwright install chromium brings one")
+        browser = playwright.chromium.launch(executable_path=program, args=FLAGS)
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="session")
+def desktop(browser, address):
+    """One window for all pages; the page left open in it keeps their process alive."""
+    context = browser.new_context(viewport=DESKTOP)
+    context.new_page().goto(f"{address}/genindex.html")
+    return context
+
+
+@pytest.fixture
+def phone(browser):
+    context = browser.new_context(viewport=PHONE, is_mobile=True, has_touch=True, device_scale_factor=2)
+    yield context
+    context.close()
 
 
 class Visit:
     """An open page, with what its console said and what it asked other hosts for."""
 
-    def __init__(self, browser, address, name, **options):
+    def __init__(self, context, address, name):
+        self.address = address
         self.errors, self.elsewhere, self.missing = [], [], []
-        self.context = browser.new_context(**options)
-        self.page = self.context.new_page()
+        self.page = context.new_page()
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("response", lambda answer: self.missing.append(answer.url) if answer.status >= 400 else None)
-        self.context.route(lambda url: not url.startswith((address, "data:", "blob:")), self.refuse)
-        self.page.goto(f"{address}/{name}.html", wait_until="load")
+        self.page.on("request", self.note_other_host)
+        self.page.goto(f"{address}/{name}", wait_until="load")
         self.page.wait_for_function("!document.querySelector('.math') || document.querySelector('mjx-container')")
         self.page.evaluate("window.MathJax?.startup?.promise")
         self.page.wait_for_load_state("networkidle")
 
-    def refuse(self, route):
-        self.elsewhere.append(route.request.url)
-        route.abort()
+    def note_other_host(self, request):
+        if not request.url.startswith((self.address, "data:", "blob:")):
+            self.elsewhere.append(request.url)
+
+    def become_phone(self):
+        """Have the same page laid out anew as on a phone: what `is_mobile` and `has_touch` of a context do."""
+        session = self.page.context.new_cdp_session(self.page)
+        session.send("Emulation.setDeviceMetricsOverride", {**PHONE, "deviceScaleFactor": 2, "mobile": True})
+        session.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
+        self.page.wait_for_function("matchMedia('(pointer: coarse)').matches && devicePixelRatio === 2")
+
+    def become_dark(self):
+        self.page.emulate_media(color_scheme="dark")
+        self.page.wait_for_function("matchMedia('(prefers-color-scheme: dark)').matches")
 
 
 @pytest.fixture
-def visit(browser, address):
+def visit(address):
     visits = []
 
-    def open_page(name, **options):
-        visits.append(Visit(browser, address, name, **options))
+    def open_page(context, name):
+        visits.append(Visit(context, address, name))
         return visits[-1]
 
     yield open_page
     for each in visits:
-        each.context.close()
+        each.page.close()
+
+
+def assert_quiet(visit):
+    assert visit.elsewhere == []
+    assert visit.missing == []
+    assert [error for error in visit.errors if KNOWN_ERROR not in error] == []
 
 
 def assert_mathematics_is_rendered(page):
@@ -88,21 +124,14 @@ def assert_images_are_shown(page):
     assert page.eval_on_selector_all("img", "els => els.filter(el => !el.naturalWidth).map(el => el.src)") == []
 
 
-@every_page
-def test_page_is_whole_and_asks_no_other_host(visit, name):
-    opened = visit(name, viewport={"width": 1280, "height": 900})
-    assert opened.elsewhere == []
-    assert opened.missing == []
-    assert [error for error in opened.errors if KNOWN_ERROR not in error] == []
-    assert_mathematics_is_rendered(opened.page)
-    assert_images_are_shown(opened.page)
+def assert_equations_have_their_numbers(page, source):
+    """As the page's file asks for them, in this order."""
+    asked = re.findall(r"\\tag\{([^}]*)\}", source)
+    labels = page.eval_on_selector_all("article [id^='mjx-eqn:']", "els => els.map(el => el.id)")
+    assert [label.removeprefix("mjx-eqn:") for label in labels] == asked
 
 
-@every_page
-def test_phone_has_no_sideways_scroll(visit, name):
-    page = visit(
-        name, viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True, device_scale_factor=2
-    ).page
+def assert_no_sideways_scroll(page):
     width = page.evaluate("document.documentElement.scrollWidth")
     wide = page.evaluate(
         "() => [...document.querySelectorAll('article *')].filter(el => el.getBoundingClientRect().right > 391)"
@@ -116,10 +145,8 @@ def luminance(colour: str) -> float:
     return (0.2126 * red + 0.7152 * green + 0.0722 * blue) / 255
 
 
-@every_page
-def test_dark_mode(visit, name):
-    page = visit(name, color_scheme="dark").page
-    assert page.evaluate("document.documentElement.dataset.theme") == "dark"
+def assert_dark(page):
+    page.wait_for_function("document.documentElement.dataset.theme === 'dark'")
     assert luminance(page.evaluate("getComputedStyle(document.body).backgroundColor")) < 0.2
     assert luminance(page.evaluate("getComputedStyle(document.querySelector('article p')).color")) > 0.6
     for background, effect in page.eval_on_selector_all(
@@ -130,14 +157,34 @@ def test_dark_mode(visit, name):
         assert effect == "none"
 
 
-def test_search_finds_a_word(visit):
-    page = visit("search", viewport={"width": 1280, "height": 900}).page
-    page.goto(page.url + "?q=papermill")
+@pytest.mark.parametrize("name", toc_pages())
+def test_page(visit, desktop, site, name):
+    opened = visit(desktop, f"{name}.html")
+    page = opened.page
+    assert_quiet(opened)
+    assert_mathematics_is_rendered(page)
+    assert_equations_have_their_numbers(page, (site / f"{name}.html").read_text())
+    assert_images_are_shown(page)
+    opened.become_phone()
+    assert_no_sideways_scroll(page)
+    opened.become_dark()
+    assert_dark(page)
+    assert_quiet(opened)
+
+
+def test_page_that_is_dark_from_the_start(visit, browser):
+    context = browser.new_context(viewport=DESKTOP, color_scheme="dark")
+    assert_dark(visit(context, "notebooks/ponder/gradient.html").page)
+
+
+def test_search_finds_a_word(visit, desktop):
+    page = visit(desktop, "search.html?q=papermill").page
     page.wait_for_selector("#search-results li a")
     assert page.locator("#search-results li a").count() > 0
 
 
-def test_phone_menu_opens(visit):
-    page = visit("book/how_to_run", viewport={"width": 390, "height": 844}, is_mobile=True, has_touch=True).page
+def test_phone_menu_opens(visit, phone):
+    page = visit(phone, "book/how_to_run.html").page
+    assert_no_sideways_scroll(page)
     page.locator("button.primary-toggle:visible, label.primary-toggle:visible").first.click()
     page.wait_for_selector("nav.bd-links a:visible")

@@ -9,6 +9,8 @@ import pytest
 from bs4 import BeautifulSoup
 from pages import CONFIG, ROOT, toc_pages
 
+pytestmark = pytest.mark.xdist_group("files")  # one worker reads every page once
+
 LOADED = {
     "script": "src",
     "img": "src",
