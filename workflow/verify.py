@@ -60,7 +60,7 @@ def main() -> None:
         print(f"{how:24} {record.name}, {row['updates']:,} updates", flush=True)
         ordered = sorted(rows, key=lambda row: (row["experiment"], row["model"], row["made_by"]))
         text = json.dumps(ordered, indent=1) + "\n"
-        write_whole(folder / "verified.json", lambda scratch, text=text: scratch.write_text(text))
+        write_whole(folder / "verified.json", lambda scratch, text=text: scratch.write_text(text, encoding="utf-8"))
     left = len(waiting) - len(chosen)
     print(
         f"{reproduced} of {len(chosen)} reproduced by today's code in {time.monotonic() - begun:.0f} s; {left} models "

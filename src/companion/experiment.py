@@ -137,7 +137,7 @@ def writable(folder: str) -> None:
         companion.training.TrainingError: they cannot.
     """
     probe = Path(folder) / ".writable"
-    write_whole(probe, lambda path: path.write_text("yes"))
+    write_whole(probe, lambda path: path.write_text("yes", encoding="utf-8"))
     probe.unlink(missing_ok=True)  # another run may have removed it
 
 

@@ -61,7 +61,7 @@ def find_notebook(experiment: str) -> Path | None:
 
 def code_cells(notebook: Path) -> list[tuple[str, set[str]]]:
     """The code cells of a notebook, each with its tags."""
-    cells = json.loads(notebook.read_text())["cells"]
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     return [
         ("".join(cell["source"]), set(cell["metadata"].get("tags", [])))
         for cell in cells
@@ -123,7 +123,7 @@ def defining(module: str, name: str) -> str:
 @cache
 def tree_of(module: str) -> ast.Module:
     """The syntax tree of a module of this package."""
-    return ast.parse(file_of(module).read_text())
+    return ast.parse(file_of(module).read_text(encoding="utf-8"))
 
 
 @cache

@@ -79,7 +79,7 @@ class Record:
             text = json.dumps(body | {"seal": seal(body)}, indent=1, allow_nan=False) + "\n"
         except ValueError:
             raise RecordError(f"The record {self.name} holds a number that is not finite; it is not kept.") from None
-        write_whole(path, lambda scratch: scratch.write_text(text))
+        write_whole(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
         return path
 
 
@@ -130,7 +130,7 @@ def environment(device: str) -> dict[str, Any]:
 def processor() -> str:
     """The processor's name, as far as the system tells it."""
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
     return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
@@ -158,7 +158,7 @@ def load(path: Path) -> Record:
         RecordError: it is not a whole record, or it was changed after the run.
     """
     try:
-        body = json.loads(path.read_text())
+        body = json.loads(path.read_text(encoding="utf-8"))
         stored = body.pop("seal")
         record = Record(**body)
     except (ValueError, KeyError, TypeError, AttributeError):

@@ -184,7 +184,7 @@ def _papers(kind: str) -> list[dict[str, Any]]:
     """
     path = results_folder() / "papers.toml"
     try:
-        rows = tomllib.loads(path.read_text())[kind]
+        rows = tomllib.loads(path.read_text(encoding="utf-8"))[kind]
         if isinstance(rows, list) and all(isinstance(row, dict) and "experiment" in row for row in rows):
             return rows
         reason = f"a [[{kind}]] has no experiment"
@@ -275,7 +275,7 @@ def experiments() -> list[str]:
 def save_benchmark(path: Path, setting: dict[str, Any], rows: list[dict[str, Any]]) -> None:
     """Write what was measured, with the machine and the commit; `benchmark` reads it."""
     record = {"setting": setting, "rows": rows, "environment": environment("cpu"), "commit": commit()}
-    write_whole(path, lambda scratch: scratch.write_text(json.dumps(record, indent=1) + "\n"))
+    write_whole(path, lambda scratch: scratch.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8"))
 
 
 def benchmark(name: str) -> pd.DataFrame:
@@ -288,6 +288,6 @@ def benchmark(name: str) -> pd.DataFrame:
     if not path.exists():
         raise RecordError(f"There is no benchmark {path}; `make bench` measures it.")
     try:
-        return pd.DataFrame(json.loads(path.read_text())["rows"])
+        return pd.DataFrame(json.loads(path.read_text(encoding="utf-8"))["rows"])
     except (KeyError, OSError, TypeError, ValueError) as error:
         raise RecordError(f"{path} is not a whole benchmark; restore it, or measure anew with `make bench`.") from error

@@ -215,7 +215,7 @@ def check_device(device: str) -> None:
 
 def notebook_parameters(notebook: Path) -> dict[str, Any]:
     """The smoke profile: the literals in the notebook's `parameters` cell."""
-    cells = json.loads(notebook.read_text())["cells"]
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
     source = next(cell["source"] for cell in cells if "parameters" in cell["metadata"].get("tags", []))
     return {name: value for name, (_, value) in literals("".join(source)).items()}
 
@@ -228,7 +228,7 @@ def profile_parameters(notebook: Path, profile: str) -> dict[str, Any]:
     """
     values = notebook_parameters(notebook)
     if profile != "smoke":
-        values |= yaml.safe_load(notebook.with_suffix(f".{profile}.yaml").read_text())
+        values |= yaml.safe_load(notebook.with_suffix(f".{profile}.yaml").read_text(encoding="utf-8"))
     return values
 
 

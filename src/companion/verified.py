@@ -32,7 +32,7 @@ def todays(experiment: str) -> str:
 def rows_of(folder: Path) -> list[dict[str, Any]]:
     """What `make verify` has found, a row a model and code; none if it was never run."""
     path = folder / "verified.json"
-    return json.loads(path.read_text()) if path.exists() else []
+    return json.loads(path.read_text(encoding="utf-8")) if path.exists() else []
 
 
 def standing(record: Record, rows: list[dict[str, Any]]) -> str:
