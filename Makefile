@@ -14,7 +14,7 @@ STEPS ?=
 export OMP_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test site notebooks record bench lint serve unit-tests notebook-tests site-tests
+.PHONY: help book test site notebooks record bench mutants lint serve unit-tests notebook-tests site-tests
 
 help:
 	@echo "make book        install, run every notebook at smoke scale on a copy, build the book"
@@ -23,6 +23,7 @@ help:
 	@echo "make notebooks   run the notebooks and refresh their stored outputs in place"
 	@echo "make record      make the recorded runs that are missing or stale (PROFILES=laptop JOBS=2 ONLY= DEVICE= STEPS=)"
 	@echo "make bench       measure what the mechanisms cost beside plain recurrent layers"
+	@echo "make mutants     put wrong lines into a copy of the sources, one at a time, and say which no test notices (ONLY=)"
 	@echo "make lint        ruff over source and notebooks"
 	@echo "make serve       show the built book at http://localhost:8000"
 
@@ -75,6 +76,9 @@ bench: .venv/.installed
 	@$(BIN)/python benchmarks/attend.py
 	@$(BIN)/python benchmarks/ponder.py
 	@$(BIN)/python benchmarks/paper_rows.py
+
+mutants: .venv/.installed
+	@$(BIN)/python workflow/mutants.py $(ONLY)
 
 lint: .venv/.installed-dev
 	@$(BIN)/ruff check .
