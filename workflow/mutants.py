@@ -105,11 +105,11 @@ def main(word: str = "") -> int:
                 (Path(folder) / "0" / "log").read_text() + "The tests do not pass without any change; mend them first."
             )
             return 1
-        verdicts = pool.map(lambda each: try_out(each, trees), mutants)
-        verdicts = list(tqdm(verdicts, "mutants", len(mutants), leave=False, disable=not sys.stderr.isatty()))
-    for mutant, found in zip(mutants, verdicts, strict=True):
-        if found != "caught":
-            print(f"{found}: {mutant}")
+        found, verdicts = pool.map(lambda each: try_out(each, trees), mutants), []
+        for mutant in tqdm(mutants, "mutants", leave=False, disable=not sys.stderr.isatty()):
+            verdicts.append(next(found))
+            if verdicts[-1] != "caught":
+                tqdm.write(f"{verdicts[-1]}: {mutant}")
     counts = ", ".join(f"{verdicts.count(each)} {each}" for each in ("caught", "survives", "broken"))
     print(f"{len(mutants)} changes in {time.monotonic() - begun:.0f} seconds: {counts}")
     return int(verdicts.count("caught") < max(len(mutants), 1))
