@@ -5,7 +5,18 @@ import importlib
 import pytest
 import torch
 
-from companion.tasks import Adding, Addition, AssociativeRetrieval, Catch, Copying, Logic, Parity, Sort, seeded
+from companion.tasks import (
+    Adding,
+    Addition,
+    AssociativeRetrieval,
+    Catch,
+    Copying,
+    CopyingTransfer,
+    Logic,
+    Parity,
+    Sort,
+    seeded,
+)
 
 TASKS = {
     "adding": lambda: Adding(6, held_out_size=9),
@@ -78,6 +89,19 @@ def test_what_else_is_recorded_is_of_the_test_split_and_not_the_test_set_again(n
     (stream,) = asked
     assert stream[0] == "test"
     assert stream[1] > 0
+
+
+def test_other_delays_are_tested_on_test_sets_of_their_own(streams):
+    task, sizes = CopyingTransfer(3, [5, 7], test_size=11), []
+    asked = streams(task)
+
+    def evaluate(batch, chunk):
+        sizes.append(tuple(batch.inputs.shape[:2]))
+        return {"accuracy": 0.5}
+
+    task.details(evaluate)
+    assert asked == [("test", 0), ("test", 0)]
+    assert sizes == [(25, 11), (27, 11)]
 
 
 @pytest.mark.parametrize("name", ["addition", "sort"])
