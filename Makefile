@@ -19,7 +19,7 @@ WEIGHTS ?=
 export OMP_NUM_THREADS ?= 1
 export PYTHONUNBUFFERED := 1
 
-.PHONY: help book test site notebooks record verify bench lint serve unit-tests notebook-tests site-tests
+.PHONY: help book test site notebooks record verify bench mutants lint serve unit-tests notebook-tests site-tests
 
 help:
 	@echo "make book        install, run every notebook at smoke scale on a copy, build the book"
@@ -29,6 +29,7 @@ help:
 	@echo "make record      make the recorded runs that are missing or stale (PROFILES=laptop JOBS=2 ONLY= SEEDS= DEVICE= STEPS= CHECKPOINTS= WEIGHTS=)"
 	@echo "make verify      train recorded runs again up to their first look: does today's code make them (SAMPLE=20 ONLY=)"
 	@echo "make bench       measure what the mechanisms cost beside plain recurrent layers"
+	@echo "make mutants     put wrong lines into a copy of the sources, one at a time, and say which no test notices (ONLY=)"
 	@echo "make lint        ruff over source and notebooks"
 	@echo "make serve       show the built book at http://localhost:8000"
 
@@ -99,6 +100,9 @@ bench: .venv/.installed
 	@$(BIN)/python benchmarks/attend.py
 	@$(BIN)/python benchmarks/ponder.py
 	@$(BIN)/python benchmarks/paper_rows.py
+
+mutants: .venv/.installed
+	@$(BIN)/python workflow/mutants.py $(ONLY)
 
 lint: .venv/.installed-dev
 	@$(BIN)/ruff check .

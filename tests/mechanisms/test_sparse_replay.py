@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from companion.mechanisms import SparseAttentiveBacktracking
+from companion.mechanisms.replay.scorers import MLPReplay
 
 INPUT, HIDDEN, BATCH, TIME = 2, 4, 3, 13  # 13 steps leave a ragged last window
 GRID = list(
@@ -64,13 +65,42 @@ def test_outputs_states_and_every_gradient_are_those_of_the_definition(options, 
 
 
 @pytest.mark.parametrize("scorer", ["mlp", "released"])
-def test_float32_agrees_to_rounding(scorer):
+@pytest.mark.parametrize("normaliser", ["subtract", "softmax"])
+def test_float32_agrees_to_rounding(scorer, normaliser):
     inputs = torch.randn(TIME, BATCH, INPUT, requires_grad=True)
     results = []
-    for layer in pair(scorer, "softmax", 2, 3, 2, True, torch.float32):
+    for layer in pair(scorer, normaliser, 2, 3, 2, True, torch.float32):
         outputs = layer(inputs).outputs
         results.append([outputs, *gradients(layer, inputs, outputs.square().sum())])
     close(results[1], results[0], 1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "most"), [(torch.float32, 41.5), (torch.float64, 350)])
+def test_a_key_and_a_query_that_cancel_are_added_as_by_tanh(dtype, most):
+    """(R5), of W₁ m_i = x and W₂ ĥ + b = y − x, where tanh y is steep though neither of the two is small.
+
+    Almost as far as the number type goes: e^(2 · 44.4) is the largest power in single precision.
+    """
+    y = torch.tensor([-1.5, -0.2, 0.0, 0.7], dtype=dtype)
+    x, y = torch.meshgrid(torch.linspace(-most, most, 87, dtype=dtype), y, indexing="ij")
+    eye, zeros = torch.eye(4, dtype=dtype), torch.zeros(4, dtype=dtype)
+    scorer = MLPReplay(eye, eye, zeros, torch.ones(1, 4, dtype=dtype))
+    entries = scorer.entry(x).unsqueeze(1)  # one memory a row
+    r = scorer.inner(entries, y - x).squeeze(1)
+    torch.testing.assert_close(1 - 2 * r, y.tanh(), rtol=0, atol=2e-5 if dtype == torch.float32 else 1e-12)
+    out = torch.empty(len(x), dtype=dtype)
+    scorer.scores(entries.transpose(0, 1), y - x, torch.empty_like(entries.transpose(0, 1)), out)
+    expected = y.tanh().sum(1) - 4  # a score counts up to a constant
+    torch.testing.assert_close(out, expected, rtol=0, atol=1e-4 if dtype == torch.float32 else 1e-11)
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_key_and_a_query_beyond_the_number_type_are_cut_and_not_undefined(sign):
+    """Both exponentials would leave the type, one to 0 and one to ∞, whose product is no number."""
+    scorer = MLPReplay(torch.eye(2), torch.eye(2), torch.zeros(2), torch.ones(1, 2))
+    entries = scorer.entry(torch.full((1, 2), sign * 1e3)).unsqueeze(1)
+    for query in (-sign * 1e3, sign * 1e3, 0.0):
+        assert scorer.inner(entries, torch.full((1, 2), query)).isfinite().all()
 
 
 def test_scores_that_saturate_stay_numbers():

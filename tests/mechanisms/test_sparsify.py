@@ -55,6 +55,21 @@ def test_a_shift_and_a_scale_of_the_scores_change_nothing(scores, top_k, shift, 
     torch.testing.assert_close(sparsify(scale * scores + shift, top_k), sparsify(scores, top_k), rtol=1e-9, atol=1e-9)
 
 
+@pytest.mark.parametrize("exponent", [-8, -16, -24])
+def test_scores_however_small_are_told_apart(exponent):
+    """(S3) does not change with the scale of the scores, so a tie is a tie and not a small difference.
+
+    At the start of training, and with the released scorer, all scores are small, and their differences smaller.
+    """
+    scores = torch.tensor([[0.0, 1.0, 3.0, 5.0, 2.0]], requires_grad=True)
+    small = (scores.detach() * 10.0**exponent).requires_grad_()
+    payoff = torch.tensor([1.0, -2.0, 0.5, 3.0, 1.0])
+    for each in (scores, small):
+        (sparsify(each, 2) * payoff).sum().backward()
+    torch.testing.assert_close(sparsify(small, 2), sparsify(scores, 2))
+    torch.testing.assert_close(small.grad * 10.0**exponent, scores.grad)
+
+
 def test_a_softmax_ignores_a_shift_but_not_a_scale():
     scores = torch.tensor([[1.0, 2.0, 3.0, 4.0]])
     for top_k in (2, 4, None):

@@ -137,6 +137,14 @@ def test_a_perfect_answer_has_no_loss_and_no_error(task):
         assert (values == 0).all() if name == "accuracy" else (values >= 1).all()
 
 
+def test_a_search_judges_by_a_metric_of_which_less_is_better(task):
+    """A search takes the candidate with the least; of a share that is right it would take the worst."""
+    targets = drawn(task, 0).targets
+    right = targets.unsqueeze(1) if isinstance(task, Adding) else certain(task, targets)
+    scores = [task.metrics(said, targets)[task.judged_by].mean() for said in (right, 2 - right)]
+    assert scores[0] < 1e-6 < scores[1]
+
+
 def test_a_task_that_is_not_written_says_so():
     with pytest.raises(NotImplementedError):
         Task().batch(torch.Generator(), 1)
