@@ -181,6 +181,16 @@ def test_without_search_updates_the_first_candidate_is_taken(spied):
     assert made.record.search == [{"learning_rate": 0.05, "loss": None, "steps": 0}]
 
 
+def test_a_record_says_its_recipe(monkeypatch):
+    monkeypatch.setattr(experiment, "recipe_of_this_run", lambda name: f"of {name}")
+    assert run(Model(network, grid(learning_rate=[0.02]))).record.recipe == "of ponder/parity"
+
+
+def test_a_run_ends_at_its_goal(spied):
+    assert run(Model(network, grid(learning_rate=[0.02])), goal={"error": 1.0}).record.steps == 5
+    assert run(Model(network, grid(learning_rate=[0.02])), goal={"error": -1.0}).record.steps == 20
+
+
 def test_a_search_longer_than_the_run_is_refused(sentence):
     with pytest.raises(
         SettingsError, match="^The search takes 30 updates and the run 10; ask for at least as many"
