@@ -41,27 +41,15 @@ def close(mine, definition, relative=1e-9):
         assert (left - right).abs().max() <= relative * (1 + right.abs().max())
 
 
-@pytest.mark.parametrize("options", GRID, ids=lambda options: "-".join(str(value) for value in options))
-def test_outputs_states_and_every_gradient_are_those_of_the_definition(options, float64):
-    """In one call and in two. The loss weighs all outputs and the state that is handed on, or one output of one example
-    and one of another, so that windows are owed to some of the examples only."""
-    inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, 2 * HIDDEN)
-    rare = torch.zeros_like(payoff)
-    rare[12, 0], rare[7, 2] = payoff[12, 0], payoff[7, 2]
-    for parts, everything in product(([TIME], [4, 9]), (True, False)):
-        results = []
-        for layer in pair(*options):
-            answers, state = [], None
-            for part in inputs.split(parts):
-                answers.append(layer(part, state))
-                state = answers[-1].state
-            outputs = torch.cat([answer.outputs for answer in answers])
-            loss = (outputs * (payoff if everything else rare)).sum()
-            if everything:
-                loss = loss + state.hidden.square().sum() + state.cell.sin().sum() + state.memories.cos().sum()
-            attention = answers[-1].trace["attention"].to_dense()
-            results.append([outputs, attention, state.memories.sum(0), *gradients(layer, inputs, loss)])
-        close(results[1], results[0])
+def test_scores_that_are_all_equal_have_the_gradient_of_the_definition(float64):
+    """With w₃ = 0 all memories tie. While no more than `top_k` are there the softmax passes a gradient on to the scores;
+    after that the weights are equal and constant, where (S3) is 0/0."""
+    inputs, results = float64(TIME, BATCH, INPUT).requires_grad_(), []
+    for layer in pair("mlp", "subtract", 2, 3, 2, True):
+        torch.nn.init.zeros_(layer.scorer.score.weight)
+        outputs = layer(inputs).outputs
+        results.append([outputs, *gradients(layer, inputs, outputs.square().sum())])
+    close(results[1], results[0])
 
 
 @pytest.mark.parametrize("scorer", ["mlp", "released"])
@@ -148,3 +136,26 @@ def test_without_gradients_it_only_answers(float64):
         graph, replay = (layer(inputs).outputs for layer in layers)
     assert not replay.requires_grad
     close([replay], [graph])
+
+
+@pytest.mark.parametrize("options", GRID, ids=lambda options: "-".join(str(value) for value in options))
+def test_outputs_states_and_every_gradient_are_those_of_the_definition(options, float64):
+    """In one call and in two. The loss weighs all outputs and the state that is handed on, or one output of one example
+    and one of another, so that windows are owed to some of the examples only."""
+    inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, 2 * HIDDEN)
+    rare = torch.zeros_like(payoff)
+    rare[12, 0], rare[7, 2] = payoff[12, 0], payoff[7, 2]
+    for parts, everything in product(([TIME], [4, 9]), (True, False)):
+        results = []
+        for layer in pair(*options):
+            answers, state = [], None
+            for part in inputs.split(parts):
+                answers.append(layer(part, state))
+                state = answers[-1].state
+            outputs = torch.cat([answer.outputs for answer in answers])
+            loss = (outputs * (payoff if everything else rare)).sum()
+            if everything:
+                loss = loss + state.hidden.square().sum() + state.cell.sin().sum() + state.memories.cos().sum()
+            attention = answers[-1].trace["attention"].to_dense()
+            results.append([outputs, attention, state.memories.sum(0), *gradients(layer, inputs, loss)])
+        close(results[1], results[0])
