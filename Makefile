@@ -102,7 +102,7 @@ bench: .venv/.installed
 	@$(BIN)/python benchmarks/paper_rows.py
 
 mutants: .venv/.installed
-	@$(BIN)/python workflow/mutants.py $(ONLY)
+	@$(BIN)/python workflow/mutants.py "$(ONLY)"
 
 lint: .venv/.installed-dev
 	@$(BIN)/ruff check .

@@ -42,8 +42,8 @@ def close(mine, definition, relative=1e-9):
 
 
 def test_scores_that_are_all_equal_have_the_gradient_of_the_definition(float64):
-    """With w₃ = 0 all memories tie. While no more than `top_k` are there the softmax passes a gradient on to the scores;
-    after that the weights are equal and constant, where (S3) is 0/0."""
+    """With w₃ = 0 all memories tie. The softmax over the first few passes a gradient on to their scores; once there are
+    more than `top_k`, (S3) is 0/0, and the weights are equal and constant."""
     inputs, results = float64(TIME, BATCH, INPUT).requires_grad_(), []
     for layer in pair("mlp", "subtract", 2, 3, 2, True):
         torch.nn.init.zeros_(layer.scorer.score.weight)
