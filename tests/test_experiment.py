@@ -1,13 +1,15 @@
 """From a table of models to a record: the candidates, who goes on, what a trainer gets, what is kept."""
 
 import math
+import random
+import signal
 from types import SimpleNamespace
 from typing import ClassVar
 
 import pytest
 import torch
 
-from companion import experiment, weights
+from companion import experiment, training, weights
 from companion.baselines import FixedRepeats
 from companion.experiment import Model, grid, log_uniform, one_of, random_search, train
 from companion.network import Network
@@ -139,7 +141,7 @@ def test_a_trainer_gets_what_the_notebook_asked_for(spied, tmp_path):
             "device": "cpu",
         }
         assert each.options.items() >= (expected | {"watch": watch, "averaging": 0.5, "task": other}).items()
-    files = [each.options["checkpoint"] for each in spied]
+    files = [each.options["checkpoint"] for each in spied]  # of candidates, in the order of their choices
     assert len(set(files)) == len(files)
     assert all(file.is_file() for file in files)
 
@@ -164,11 +166,11 @@ def test_a_longer_run_goes_on_from_the_same_checkpoint(spied, tmp_path):
     assert identities(spied, tmp_path / "a") == identities(spied, tmp_path / "b", steps=30)
 
 
-@pytest.mark.parametrize("changed", ["recipe_of_this_run", "torch"])
+@pytest.mark.parametrize("changed", ["recipe_of_this_run", "code_of_this_run", "torch"])
 def test_a_checkpoint_of_other_code_is_refused(tmp_path, monkeypatch, changed, sentence):
     model = Model(network, grid(learning_rate=[0.02]))
     run(model, checkpoints=str(tmp_path))
-    other = SimpleNamespace(__version__="9.9") if changed == "torch" else lambda name: "another recipe"
+    other = SimpleNamespace(__version__="9.9") if changed == "torch" else lambda *name: "another recipe"
     monkeypatch.setattr(experiment, changed, other)
     with pytest.raises(TrainingError, match="is of a run with other settings, or of other code") as caught:
         run(model, checkpoints=str(tmp_path))
@@ -179,6 +181,82 @@ def test_without_search_updates_the_first_candidate_is_taken(spied):
     made = run(Model(network, grid(learning_rate=[0.05, 0.02])), search_steps=0)
     assert [each.options["learning_rate"] for each in spied] == [0.05]
     assert made.record.search == [{"learning_rate": 0.05, "loss": None, "steps": 0}]
+
+
+def test_a_record_says_the_commit_at_its_begin(spied, monkeypatch):
+    now = ["before"]
+    monkeypatch.setattr(experiment, "commit", lambda: now[0])
+    monkeypatch.setattr(Spy, "test", lambda self: (now.__setitem__(0, "after"), {"error": 0.1})[1])
+    assert run(Model(network, grid(learning_rate=[0.02]))).record.commit == "before"
+
+
+def test_a_longer_run_may_search_on_and_try_other_rates(monkeypatch, tmp_path):
+    """Up to update 20 the smallest rate is best, on the plateau; after it the largest is."""
+
+    class Turning(Spy):
+        def evaluate(self, batch):
+            rate, plateau = self.options["learning_rate"], TASK.plateau
+            loss = plateau * ((1 + rate) if self.step <= 20 else (0.5 - rate))
+            return experiment.Trainer.__mro__[1].evaluate(self, batch) | {"loss": loss}
+
+    monkeypatch.setattr(experiment, "Trainer", Turning)
+    model = Model(network, grid(learning_rate=[0.01, 0.02, 0.04]))
+    folder = str(tmp_path / "one")
+    short = run(model, checkpoints=folder, steps=20).record
+    assert [each["learning_rate"] for each in short.search][3:] == [0.005, 0.0025]
+    longer = run(model, checkpoints=folder, steps=80).record
+    whole = run(model, checkpoints=str(tmp_path / "other"), steps=80).record
+    assert [each["learning_rate"] for each in whole.search][3:] == [0.08, 0.16]
+    assert (longer.search, longer.chosen, longer.metrics) == (whole.search, whole.chosen, whole.metrics)
+
+
+def test_a_shorter_run_does_not_replace_the_record_of_a_longer_one(tmp_path, sentence):
+    model = Model(network, grid(learning_rate=[0.02]))
+    path = tmp_path / run(model, records=str(tmp_path), steps=30).record.name
+    before = path.read_bytes()
+    with pytest.raises(RecordError, match="is the record of a longer run, of 30 updates; name another") as caught:
+        run(model, records=str(tmp_path), steps=20)
+    sentence(caught)
+    assert path.read_bytes() == before
+
+
+SHORT = {"steps": 40, "search_steps": 7}
+SEARCHES = {
+    "doubling, upper edge": (SHORT, Model(network, grid(learning_rate=[0.01, 0.03, 0.1]))),
+    "one diverges": (SHORT | {"clip": 0.0}, Model(network, grid(learning_rate=[0.3, 1e38, 0.03]))),
+    "goal, average": (SHORT | {"goal": {"error": 0.2}}, Model(network, grid(learning_rate=[0.01, 0.1]), averaging=0.5)),
+}
+
+
+class Killed(BaseException):
+    """What stops a run where nothing is saved any more."""
+
+
+@pytest.mark.parametrize("every", [0, 20])
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, Killed])
+@pytest.mark.parametrize("name", SEARCHES)
+def test_a_run_stopped_in_any_phase_of_its_search_goes_on_to_the_same_record(monkeypatch, tmp_path, name, stop, every):
+    changes, model = SEARCHES[name]
+    monkeypatch.setattr(training, "CHECKPOINT_EVERY_SECONDS", every)
+    monkeypatch.setattr("os.fsync", lambda file: None)
+    plain, counted = experiment.Trainer.update, [0, 0]
+
+    def update(self):
+        counted[0] += 1
+        if counted[0] == counted[1]:
+            signal.raise_signal(signal.SIGINT) if stop is KeyboardInterrupt else (_ for _ in ()).throw(Killed())
+        plain(self)
+
+    monkeypatch.setattr(experiment.Trainer, "update", update)
+    whole = run(model, **changes).record
+    for place in random.Random(0).sample(range(1, counted[0]), 3):
+        counted[:] = [0, place]
+        folder = str(tmp_path / str(place))
+        with pytest.raises(stop):
+            run(model, checkpoints=folder, **changes)
+        again = run(model, checkpoints=folder, **changes).record
+        for part in ("search", "chosen", "metrics", "history", "steps"):
+            assert getattr(again, part) == getattr(whole, part), (place, part)
 
 
 def test_a_record_says_its_recipe(monkeypatch):

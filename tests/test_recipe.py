@@ -1,6 +1,7 @@
 """A recipe changes with the code that decides a result, and with nothing else."""
 
 import ast
+import builtins
 import json
 import shutil
 import subprocess
@@ -47,12 +48,12 @@ def package(tmp_path, monkeypatch):
     monkeypatch.setattr(recipes, "PACKAGE", tmp_path / "companion")
 
     def digest():
-        for cached in (recipes.defining, recipes.file_of, recipes.tree_of):
+        for cached in (recipes.defining, recipes.file_of, recipes.tree_of, recipes.said_by):
             cached.cache_clear()
         return recipe(tmp_path / "copying.ipynb")
 
     yield tmp_path, digest
-    for cached in (recipes.defining, recipes.file_of, recipes.tree_of):
+    for cached in (recipes.defining, recipes.file_of, recipes.tree_of, recipes.said_by):
         cached.cache_clear()
 
 
@@ -115,6 +116,67 @@ def test_every_experiment_has_a_task_and_models_and_a_recipe(notebook):
     assert len(recipe(notebook)) == 16
 
 
+@pytest.mark.parametrize("notebook", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_name_that_a_deciding_cell_uses_is_known(notebook):
+    """From an import, a parameter or another such cell: so that nothing that decides is left out of the recipe."""
+
+    def bound(tree):
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load):
+                yield node.id
+            elif isinstance(node, ast.FunctionDef | ast.ClassDef):
+                yield node.name
+            elif isinstance(node, ast.arg):
+                yield node.arg
+            elif isinstance(node, ast.ExceptHandler) and node.name:
+                yield node.name
+            elif isinstance(node, ast.Import | ast.ImportFrom):
+                yield from (alias.asname or alias.name for alias in node.names)
+
+    cells = [(recipes.parsed(source), tags) for source, tags in code_cells(notebook)]
+    assert all(tree.body for tree, _ in cells), "a cell could not be read"
+    deciding = [tree for tree, tags in cells if tags & {"task", "models"}]
+    imports = [node for tree, _ in cells for node in ast.walk(tree) if isinstance(node, ast.Import | ast.ImportFrom)]
+    parameters = [tree for tree, tags in cells if "parameters" in tags]
+    known = {name for tree in [*deciding, *imports, *parameters] for name in bound(tree)}
+    used = {node.id for tree in deciding for node in ast.walk(tree) if isinstance(node, ast.Name)}
+    assert used - known - set(dir(builtins)) <= {"settings"}
+
+
+def test_lines_for_the_shell_hide_no_other_line():
+    source = "if here:\n    !git clone x && pip install y\n    %cd y\n\nfrom companion.tasks import (\n    Copying,\n)"
+    source += "\nx = 5 \\\n  % 2"
+    assert imported(recipes.parsed(source)) == {"Copying": "companion.tasks.copying"}
+    assert recipes.parsed("?help").body == []
+
+
+def test_a_recipe_is_not_known_once_the_package_was_changed(monkeypatch):
+    import IPython
+
+    cells = [source for source, _ in code_cells(COPYING)][:6]
+    monkeypatch.setattr(IPython, "get_ipython", lambda: Kernel(cells))
+    assert recipes.recipe_of_this_run("remind/copying") == recipe(COPYING)
+    monkeypatch.setattr(recipes, "BEGUN", 0.0)
+    assert recipes.recipe_of_this_run("remind/copying") == ""
+
+
+def test_where_no_recipe_is_known_the_code_of_the_run_is_of_all_that_may_decide(package, monkeypatch):
+    import IPython
+
+    folder, clear = package
+    cells = ["table = {1: 2}", "task = 3", "shown = 4"]
+    for run, same in ((cells, True), ([*cells[:2], "shown = 5"], True), (["table = {1: 3}", *cells[1:]], False)):
+        monkeypatch.setattr(IPython, "get_ipython", lambda: Kernel(cells))
+        before = recipes.code_of_this_run()
+        monkeypatch.setattr(IPython, "get_ipython", lambda run=run: Kernel(run))
+        assert (recipes.code_of_this_run() == before) == same
+    file = folder / "companion" / "tasks" / "sort.py"
+    file.write_text(file.read_text(encoding="utf-8") + "\nCHANGED = 1\n", encoding="utf-8")
+    before = recipes.code_of_this_run()
+    clear()
+    assert recipes.code_of_this_run() != before
+
+
 def test_recipes_of_all_experiments_differ():
     assert len({recipe(notebook) for notebook in EXPERIMENTS}) == len(EXPERIMENTS)
 
@@ -139,8 +201,13 @@ class Kernel:
 def test_a_run_has_its_recipe_only_where_the_kernel_ran_the_cells_as_they_stand(monkeypatch):
     import IPython
 
-    cells = [source for source, _ in code_cells(COPYING)]
-    for run, expected in ((cells, recipe(COPYING)), ([*cells[:3], "table = {}"], "")):
+    cells = [source for source, _ in code_cells(COPYING)][:6]
+    edited = [*cells, cells[4].replace("(10, 10)", "(10, 3)")]
+    assert edited[-1] != cells[4]
+    added = [*cells, 'table["lstm"] = None']
+    read = [*cells, 'print(table["lstm"])']
+    known = recipe(COPYING)
+    for run, expected in ((cells, known), (read, known), (edited, ""), (added, ""), ([*cells[:3], "table = {}"], "")):
         monkeypatch.setattr(IPython, "get_ipython", lambda run=run: Kernel(run))
         assert recipes.recipe_of_this_run("remind/copying") == expected
     monkeypatch.setattr(IPython, "get_ipython", lambda: None)

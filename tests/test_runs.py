@@ -134,6 +134,8 @@ def test_a_stale_record_is_noticed(saved, tmp_path, a_notebook):
     assert not records.is_stale(saved, same, "smoke")
     assert records.is_stale(saved, other, "smoke")
     assert not records.is_stale(saved, other, "smoke", steps=20), "it was asked for fewer updates"
+    assert not records.is_stale(saved, other, "smoke", steps=15), "it has more than that"
+    assert records.is_stale(saved, other, "smoke", steps=25)
 
 
 def test_no_results_folder_gets_one_sentence(tmp_path, monkeypatch):

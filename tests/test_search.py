@@ -31,8 +31,8 @@ class Scripted:
 def tried(loss, rates, steps=10, most=10**6, **others):
     log = []
     candidates = [{"learning_rate": rate, **others} for rate in rates]
-    found, searched = search(lambda candidate: Scripted(candidate, loss, log), candidates, steps, most)
-    return found, searched, log
+    found = search(lambda candidate: Scripted(candidate, loss, log), candidates, steps, most)
+    return found, max(each.steps for each in found), log
 
 
 def test_the_least_loss_is_the_best_wherever_it_stands():
@@ -92,6 +92,7 @@ def test_the_search_goes_on_beyond_an_edge_at_most_twice(wanted, beyond):
     assert [each.candidate["learning_rate"] for each in found] == [1, 2, 3, *beyond]
     assert all(each.candidate["decay"] == 0.9 for each in found)
     assert {until for _, until in log} == {searched} == {10}
+    assert {each.steps for each in found} == {10}
 
 
 def test_beyond_the_edge_the_other_choices_are_those_of_the_best():
@@ -101,14 +102,14 @@ def test_beyond_the_edge_the_other_choices_are_those_of_the_best():
     def make(candidate):
         return Scripted(candidate, lambda rate, step: 0.5 / rate - candidate["decay"] / 100, log)
 
-    found, _ = search(make, candidates, 10, 100)
+    found = search(make, candidates, 10, 100)
     assert [each.candidate for each in found[4:]] == [{"learning_rate": r, "decay": 0.9} for r in (4, 8)]
 
 
 def test_a_choice_of_one_rate_has_no_edge():
     log = []
     candidates = [{"learning_rate": 1, "decay": decay} for decay in (0.5, 0.9)]
-    found, _ = search(lambda candidate: Scripted(candidate, lambda rate, step: 0.1, log), candidates, 10, 100)
+    found = search(lambda candidate: Scripted(candidate, lambda rate, step: 0.1, log), candidates, 10, 100)
     assert len(found) == 2
 
 
@@ -133,6 +134,22 @@ def test_a_candidate_that_has_gone_on_is_judged_by_its_loss_at_the_search():
             made.step, made.history = 500, [{"step": 10, "loss": 0.5}, {"step": 500, "loss": 0.0}]
         return made
 
-    found, _ = search(make, [{"learning_rate": rate} for rate in (1, 2, 3)], 10, 1000)
+    found = search(make, [{"learning_rate": rate} for rate in (1, 2, 3)], 10, 1000)
     assert [each.loss for each in found][:3] == [0.1, 0.2, 0.5]
     assert (3, 10) not in log
+
+
+def test_a_candidate_says_the_updates_that_it_made():
+    """One reached its goal after five updates, one diverged after three, one made all."""
+
+    class Stopping(Scripted):
+        def run(self, until, goal, label):
+            if self.rate == 2:
+                self.step, self.diverged = 3, "The loss is nan at update 4."
+                raise Diverged(self.diverged)
+            super().run(5 if self.rate == 1 else until, goal, label)
+
+    rates = [{"learning_rate": rate} for rate in (0.5, 1, 2, 3)]
+    found = search(lambda each: Stopping(each, lambda rate, step: abs(rate - 1), []), rates, 10, 10)
+    assert [each.steps for each in found] == [10, 5, 3, 10]
+    assert [each.loss for each in found] == [0.5, 0, None, 2]

@@ -238,6 +238,17 @@ def test_a_checkpoint_that_lacks_a_part_gets_one_sentence(tmp_path, part):
         trainer(checkpoint=path)
 
 
+def test_a_checkpoint_of_another_network_gets_one_sentence(tmp_path, sentence):
+    trainer(checkpoint=tmp_path / "run.pt").run(5)
+    task = Copying(2, held_out_size=20)
+    with pytest.raises(TrainingError, match="is of another network; delete it or move it.$") as caught:
+        Trainer(
+            lambda: Network(task, LSTM(task.input_size, 6)), task, learning_rate=1e-2, seed=0, batch_size=8,
+            checkpoint=tmp_path / "run.pt", identity="a",
+        )  # fmt: skip
+    sentence(caught)
+
+
 def test_a_run_that_has_made_more_updates_than_asked_for_is_refused(tmp_path, sentence):
     trainer(checkpoint=tmp_path / "run.pt").run(40)
     with pytest.raises(

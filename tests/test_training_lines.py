@@ -262,8 +262,7 @@ def test_a_search_judges_each_candidate_by_the_last_look_of_the_task_s_own_metri
     for each in made.values():
         each.task.blind_guess = {"miss": 1e9}
     candidates = [{"learning_rate": rate} for rate in made]
-    tried, searched = search(lambda each: made.get(each["learning_rate"]) or trainer(**each), candidates, 6, 6)
-    assert searched == 6
+    tried = search(lambda each: made.get(each["learning_rate"]) or trainer(**each), candidates, 6, 6)
     assert [each.trainer.step for each in tried][:3] == [6, 6, 6]
     losses = [each.loss for each in tried][:3]
     assert losses == pytest.approx([w(each) * x for each in made.values()], rel=1e-5)

@@ -10,6 +10,7 @@ import pytest
 
 from companion import verified
 from companion.baselines import FixedRepeats
+from companion.data import DataMissing
 from companion.experiment import Model, grid, train
 from companion.network import Network
 from companion.records import environment
@@ -90,6 +91,28 @@ def test_a_record_stands_as_today_as_reproduced_or_as_other(record, tmp_path):
     assert rows_of(tmp_path / "none") == []
 
 
+def test_a_run_of_changed_code_stands_for_itself_alone(record):
+    one = replace(record, recipe="", commit="abc+")
+    row = again(one)
+    assert standing(one, [row]) == "reproduced"
+    assert standing(replace(one, seed=5), [row]) == "other"
+
+
+def test_a_run_whose_data_or_model_are_not_here_is_not_tried(record, monkeypatch, sentence):
+    table, _ = verified.models_of(None, None)
+    for found in ((table, None), ({}, Parity(2))):
+        monkeypatch.setattr(verified, "models_of", lambda notebook, parameters, found=found: found)
+        with pytest.raises(DataMissing, match="are not here") as caught:
+            again(record)
+        sentence(caught)
+
+
+def test_a_run_that_diverges_today_is_not_reproduced(record):
+    chosen = record.chosen | {"learning_rate": 1e38}
+    row = again(replace(record, chosen=chosen, parameters=record.parameters | {"clip": 0.0}))
+    assert (row["reproduced"], row["difference"]) == (False, None)
+
+
 def test_nothing_is_of_today_where_today_is_not_known(record, monkeypatch):
     monkeypatch.setattr(verified, "todays", lambda experiment: "")
     assert standing(replace(record, recipe=""), [again(record)]) == "other"
@@ -108,10 +131,9 @@ def test_of_each_model_and_code_one_record_is_owed_and_the_cheapest(record, monk
 
 
 def test_the_time_to_the_first_look_is_that_of_the_run_with_its_search(record):
-    made = replace(
-        record, steps=100, wall_seconds=30.0, search=[{"loss": 1.0, "steps": 100}, {"loss": 2.0, "steps": 100}]
-    )
+    searched = [{"learning_rate": 1, "steps": 100}, {"learning_rate": 2, "steps": 40}]
+    made = replace(record, steps=100, wall_seconds=28.0, search=searched, chosen={"learning_rate": 1})
     made = replace(made, history=[{"step": 50}])
-    assert verify.expected_seconds(made) == pytest.approx(7.5)
-    old = replace(made, search=[{"loss": 1.0}, {"loss": 2.0}], parameters={"search_steps": 100})
-    assert verify.expected_seconds(old) == pytest.approx(7.5)
+    assert verify.expected_seconds(made) == pytest.approx(10.0)
+    old = replace(made, search=[{"learning_rate": 1}, {"learning_rate": 2}], parameters={"search_steps": 40})
+    assert verify.expected_seconds(old) == pytest.approx(10.0)

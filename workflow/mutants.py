@@ -93,6 +93,9 @@ def try_out(mutant: Mutant, trees: Queue) -> str:
 def main(word: str = "") -> int:
     begun = time.monotonic()
     mutants = [each for each in read(LIST) if word in str(each)]
+    if not mutants:
+        print(f"No change of {LIST.name} holds {word!r}.")
+        return 1
     # What all tests import is imported once, and each change is tried in a fork of that.
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
     multiprocessing.get_context("forkserver").set_forkserver_preload(tomllib.loads(LIST.read_text())["imports"])

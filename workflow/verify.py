@@ -11,6 +11,7 @@ import sys
 import time
 
 from companion import runs
+from companion.data import DataMissing
 from companion.records import Record
 from companion.storage import write_whole
 from companion.verified import again, made_by, rows_of, standing, todays
@@ -20,8 +21,8 @@ LONGEST = 600  # seconds that a run up to its first look may be expected to take
 
 def expected_seconds(record: Record) -> float:
     """As the run itself took them, its search included."""
-    searched = [each.get("steps", record.parameters["search_steps"]) for each in record.search]
-    made = record.steps + sum(searched[1:])  # the search of the one that went on is part of its steps
+    others = [each for each in record.search if any(each[name] != value for name, value in record.chosen.items())]
+    made = record.steps + sum(each.get("steps", record.parameters["search_steps"]) for each in others)
     return record.wall_seconds / max(made, 1) * record.history[0]["step"]
 
 
@@ -41,6 +42,8 @@ def main() -> None:
     parser.add_argument("--sample", type=int, default=20, help="how many to try; 0 for all")
     parser.add_argument("--only", default="", help="records whose names begin like this")
     asked = parser.parse_args()
+    if asked.sample < 0:
+        sys.exit(f"SAMPLE is {asked.sample}; it must be 0, for all, or more.")
     folder = runs.results_folder()
     records = [record for experiment in runs.experiments() for record in runs.load_all(experiment)]
     records = [record for record in records if record.name.startswith(asked.only)]
@@ -51,20 +54,27 @@ def main() -> None:
     random.Random(len(rows)).shuffle(waiting)
     long = [record for record in waiting if expected_seconds(record) > LONGEST]
     chosen = [record for record in waiting if record not in long][: asked.sample or None]
-    begun, reproduced = time.monotonic(), 0
+    begun, reproduced, missing = time.monotonic(), 0, 0
     for record in chosen:
-        row = again(record)
+        try:
+            row = again(record)
+        except DataMissing as reason:
+            print(f"{'not tried':24} {reason}", flush=True)
+            missing += 1
+            continue
         rows.append(row)
         reproduced += row["reproduced"]
-        how = "the same" if row["reproduced"] else f"differs by {row['difference']:.1e}"
+        how = "diverges" if row["difference"] is None else f"differs by {row['difference']:.1e}"
+        how = how if row["difference"] else "the same"
         print(f"{how:24} {record.name}, {row['updates']:,} updates", flush=True)
         ordered = sorted(rows, key=lambda row: (row["experiment"], row["model"], row["made_by"]))
         text = json.dumps(ordered, indent=1) + "\n"
         write_whole(folder / "verified.json", lambda scratch, text=text: scratch.write_text(text, encoding="utf-8"))
-    left = len(waiting) - len(chosen)
+    left = len(waiting) - len(chosen) + missing
+    seconds = time.monotonic() - begun
     print(
-        f"{reproduced} of {len(chosen)} reproduced by today's code in {time.monotonic() - begun:.0f} s; {left} models "
-        f"and codes were not tried, {len(long)} of them since they would take more than {LONGEST // 60} minutes."
+        f"{reproduced} of {len(chosen) - missing} reproduced by today's code in {seconds:.0f} s; {left} models and "
+        f"codes were not tried, {len(long)} of them since they would take more than {LONGEST // 60} minutes."
     )
 
 

@@ -1,6 +1,7 @@
 """From a notebook's table of models to trained networks and their records."""
 
 import difflib
+import hashlib
 import itertools
 import json
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from torch import nn
 
 import companion.weights
 from companion.memory import peak_memory_mb
-from companion.recipe import recipe_of_this_run
+from companion.recipe import code_of_this_run, recipe_of_this_run
 from companion.records import Record, commit, environment, file_name, refuse_to_overwrite, thin
 from companion.search import best, search
 from companion.settings import SettingsError, essential
@@ -161,7 +162,9 @@ def train(experiment: str, models: dict[str, Model], task: Task, settings: Simpl
     Raises:
         SettingsError: an unknown model, a goal that the task does not measure, or a search longer than the run.
         companion.records.RecordError: the folder holds a record of the same name and of other parameters.
-        companion.training.TrainingError: a loss that is not a number, a broken checkpoint, or a full disk.
+        companion.training.TrainingError: a broken checkpoint, or a full disk.
+        companion.training.Diverged: a loss that is not a finite number, of all candidates, or of the chosen one after
+            the search; there is no record of such a run.
     """
     names = known(settings.models, models)
     for each in (models[name].task or task for name in names):
@@ -190,20 +193,22 @@ class Running:
     def __init__(self, experiment: str, name: str, model: Model, task: Task, settings: SimpleNamespace):
         self.experiment, self.name, self.model, self.task, self.settings = experiment, name, model, task, settings
         self.parameters = json.loads(json.dumps(essential(vars(settings))))
-        self.recipe = recipe_of_this_run(experiment)
-        self.made = 0  # trainers, each with a checkpoint of its own
+        # Of the code as it is now: a checkout may change while a run goes on.
+        self.recipe, self.commit = recipe_of_this_run(experiment), commit()
+        self.code = self.recipe or code_of_this_run() if settings.checkpoints else ""
 
     def trainer(self, candidate: dict[str, Any]) -> Trainer:
         """Of one candidate; it goes on from its checkpoint, if there is one."""
         settings, choices = self.settings, {key: value for key, value in candidate.items() if key != "learning_rate"}
         decisive = {key: value for key, value in self.parameters.items() if key != "steps"}  # a run may be made longer
         identity = [self.experiment, self.name, settings.seed, settings.device, decisive, candidate]
-        identity += [self.recipe, torch.__version__]
+        identity += [self.code, torch.__version__]
         checkpoint = None
         if settings.checkpoints:
-            file = f"{self.name}.seed{settings.seed}.candidate{self.made}.pt"
+            # Named after what it is: which candidate comes fourth depends on how long the search was.
+            digest = hashlib.sha256(json.dumps(candidate, sort_keys=True).encode()).hexdigest()[:8]
+            file = f"{self.name}.seed{settings.seed}.{digest}.pt"
             checkpoint = Path(settings.checkpoints) / self.experiment / file
-        self.made += 1
         return Trainer(
             lambda: self.model.build(**choices),
             self.task,
@@ -223,9 +228,7 @@ class Running:
         """Search, train, test and record."""
         settings = self.settings
         candidates = self.model.candidates if settings.search_steps else self.model.candidates[:1]
-        tried, searched = search(
-            self.trainer, candidates, settings.search_steps, settings.steps, settings.goal, self.name
-        )
+        tried = search(self.trainer, candidates, settings.search_steps, settings.steps, settings.goal, self.name)
         chosen = best(tried)
         trainer = chosen.trainer
         trainer.run(settings.steps, settings.goal, self.name)
@@ -235,7 +238,7 @@ class Running:
             profile=settings.profile,
             seed=settings.seed,
             parameters=self.parameters,
-            search=[each.candidate | {"loss": each.loss, "steps": searched} for each in tried],
+            search=[each.candidate | {"loss": each.loss, "steps": each.steps} for each in tried],
             chosen=chosen.candidate,
             metrics=trainer.test(),
             history=thin(trainer.history),
@@ -243,7 +246,7 @@ class Running:
             wall_seconds=round(sum(each.trainer.seconds for each in tried), 1),
             peak_memory_mb=round(peak_memory_mb(settings.device), 1),
             environment=environment(settings.device),
-            commit=commit(),
+            commit=self.commit,
             recipe=self.recipe,
         )
         if settings.weights:

@@ -7,7 +7,9 @@ Two runs have the same recipe if the package's modules that the run needs, and t
 import ast
 import hashlib
 import json
+import re
 import sys
+import time
 from functools import cache
 from pathlib import Path
 
@@ -17,6 +19,7 @@ ASIDE = {"claims", "figures", "interrupt", "live", "marks", "memory", "prose", "
 ASIDE |= {"notebook", "storage", "verified", "weights"}
 ALWAYS = ("companion.experiment", "companion.training", "companion.search")
 DECIDE = ("task", "models")
+BEGUN = time.time()  # of this process, as far as the package can tell
 
 
 def recipe(notebook: Path) -> str:
@@ -31,7 +34,7 @@ def recipe(notebook: Path) -> str:
     modules = set(ALWAYS)
     for source, _ in cells:
         modules |= {module for name, module in imported(parsed(source)).items() if name in used}
-    trees = [outline(tree_of(module)) for module in sorted(needed(modules))]
+    trees = [said_by(module) for module in sorted(needed(modules))]
     trees += [outline(tree) for tree in deciding]
     return hashlib.sha256(json.dumps(trees).encode()).hexdigest()[:16]
 
@@ -39,15 +42,41 @@ def recipe(notebook: Path) -> str:
 def recipe_of_this_run(experiment: str) -> str:
     """The recipe of an experiment that is being run, or "" where that cannot be known.
 
-    It is known in a kernel that has run the deciding cells of the checkout's notebook as they stand there.
+    It is known in a kernel that has run the deciding cells of the checkout's notebook as they stand there, has run no
+    other cell that makes or changes the same names, and began after the last change of the package.
     """
-    notebook = find_notebook(experiment)
-    kernel = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
-    if notebook is None or kernel is None:
+    notebook, run = find_notebook(experiment), cells_run()
+    if notebook is None or not run:
         return ""
-    run = [outline(parsed(source)) for source in kernel.user_ns.get("In", [])]
-    asked = [outline(ast.parse(source)) for source, tags in code_cells(notebook) if tags & set(DECIDE)]
-    return recipe(notebook) if all(tree in run for tree in asked) else ""
+    deciding = [ast.parse(source) for source, tags in code_cells(notebook) if tags & set(DECIDE)]
+    asked, outlines = [outline(tree) for tree in deciding], [outline(tree) for tree in run]
+    names = set().union(*map(defined, deciding))
+    last = {name: said for tree, said in zip(run, outlines, strict=True) for name in defined(tree) & names}
+    as_it_stands = all(each in outlines for each in asked) and all(said in asked for said in last.values())
+    changed_since = any(file.stat().st_mtime > BEGUN for file in PACKAGE.rglob("*.py"))
+    return recipe(notebook) if as_it_stands and not changed_since else ""
+
+
+def code_of_this_run() -> str:
+    """A digest of all that may decide a result where no recipe is known: for checkpoints, which are of one code alone.
+
+    Of every deciding module, and of what the kernel, or the script, says of the task and of the table of models.
+    """
+    files = [file.relative_to(PACKAGE).with_suffix("") for file in PACKAGE.rglob("*.py")]
+    modules = {".".join(("companion", *file.parts)).removesuffix(".__init__") for file in files} - {"companion"}
+    said = [said_by(module) for module in sorted(needed(modules))]
+    script = getattr(sys.modules["__main__"], "__file__", None)
+    if run := cells_run():
+        said.append([outline(tree) for tree in run if defined(tree) & {"task", "table"}])
+    elif script and Path(script).suffix == ".py":
+        said.append(outline(parsed(Path(script).read_text(encoding="utf-8"))))
+    return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:16]
+
+
+def cells_run() -> list[ast.Module]:
+    """The cells that this kernel has run so far; none outside a kernel."""
+    kernel = sys.modules.get("IPython") and sys.modules["IPython"].get_ipython()
+    return [parsed(source) for source in kernel.user_ns.get("In", [])] if kernel else []
 
 
 def find_notebook(experiment: str) -> Path | None:
@@ -70,16 +99,24 @@ def code_cells(notebook: Path) -> list[tuple[str, set[str]]]:
 
 
 def parsed(source: str) -> ast.Module:
-    """A cell's syntax tree, without its lines for the shell; empty if it is not Python."""
-    lines = [line if line.lstrip()[:1] not in ("!", "%") else "" for line in source.splitlines()]
+    """A cell's syntax tree, in which lines for the shell do nothing; empty if it is not Python."""
+    lines = [re.sub(r"^(\s*)(!|%(?=[A-Za-z])).*", r"\1pass", line) for line in source.splitlines()]
     try:
         return ast.parse("\n".join(lines))
     except SyntaxError:
-        lines = [line for line in lines if not line.startswith((" ", "if "))]
-        try:
-            return ast.parse("\n".join(lines))
-        except SyntaxError:
-            return ast.Module([], [])
+        return ast.Module([], [])
+
+
+def defined(tree: ast.Module) -> set[str]:
+    """The names that a cell's own lines make or change."""
+    names = set()
+    for line in tree.body:
+        if isinstance(line, ast.FunctionDef | ast.ClassDef):
+            names.add(line.name)
+        elif isinstance(line, ast.Assign | ast.AnnAssign | ast.AugAssign):
+            for target in line.targets if isinstance(line, ast.Assign) else [line.target]:
+                names |= {node.id for node in ast.walk(target) if isinstance(node, ast.Name)}
+    return names
 
 
 def needed(modules: set[str]) -> set[str]:
@@ -124,6 +161,12 @@ def defining(module: str, name: str) -> str:
 def tree_of(module: str) -> ast.Module:
     """The syntax tree of a module of this package."""
     return ast.parse(file_of(module).read_text(encoding="utf-8"))
+
+
+@cache
+def said_by(module: str) -> str:
+    """A digest of what a module of this package says."""
+    return hashlib.sha256(json.dumps(outline(tree_of(module))).encode()).hexdigest()
 
 
 @cache

@@ -102,6 +102,11 @@ def refuse_to_overwrite(path: Path, parameters: dict[str, Any]) -> None:
     if not path.exists():
         return
     other = load(path).parameters
+    if other.get("steps", 0) > parameters.get("steps", 0):
+        raise RecordError(
+            f"{path} is the record of a longer run, of {other['steps']:,} updates; name another folder for records, or "
+            "delete it."
+        )
     for name in sorted((other.keys() | parameters.keys()) - {"steps"}):
         if other.get(name) != parameters.get(name):
             raise RecordError(
@@ -128,12 +133,16 @@ def environment(device: str) -> dict[str, Any]:
 
 
 def processor() -> str:
-    """The processor's name, as far as the system tells it."""
+    """The processor's name, with its family and model as far as the system tells them: clouds hide them in the name."""
     try:
         lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
     except OSError:
         lines = []
-    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+    told = {name.strip(): value.strip() for name, _, value in (line.partition(":") for line in reversed(lines))}
+    if "model name" not in told:
+        return platform.machine()
+    kind = ", ".join(f"{name} {told[name]}" for name in ("cpu family", "model", "stepping") if name in told)
+    return f"{told['model name']} ({kind})" if kind else told["model name"]
 
 
 def commit() -> str:
@@ -173,7 +182,10 @@ def load(path: Path) -> Record:
 def is_stale(path: Path, notebook: Path, profile: str, steps: int | None = None) -> bool:
     """Whether a record is of other parameters than those that its notebook's profile has now.
 
-    A run may be asked for fewer updates than its profile's; `steps` then says how many.
+    A run may be asked for fewer updates than its profile's; `steps` then says how many, and one of more is not stale.
     """
-    parameters = profile_parameters(Path(notebook), profile) | ({"steps": steps} if steps else {})
-    return load(Path(path)).parameters != json.loads(json.dumps(essential(parameters)))
+    asked = json.loads(json.dumps(essential(profile_parameters(Path(notebook), profile))))
+    made = load(Path(path)).parameters
+    if steps:
+        return made.get("steps", 0) < steps or made | {"steps": steps} != asked | {"steps": steps}
+    return made != asked

@@ -18,12 +18,15 @@ class Tried:
     Attributes:
         candidate: its choices, the learning rate among them.
         trainer: its training, which may go on.
-        loss: what its task is judged by, on the validation set at the end of the search; None if it diverged.
+        loss: what its task is judged by, on the validation set at the end of the search; None if it diverged, or if
+            there was nothing to choose.
+        steps: updates after which that was, fewer than were given if it reached the goal or diverged.
     """
 
     candidate: dict[str, Any]
     trainer: Trainer
     loss: Number | None = None
+    steps: int = 0
 
     def look(self, steps: int, goal: dict[str, Number] | None, label: str) -> None:
         """Train up to `steps` updates and note the loss there. Where a checkpoint has gone on, look back."""
@@ -31,10 +34,10 @@ class Tried:
             if self.trainer.step < steps:
                 self.trainer.run(steps, goal, label)
         except Diverged:
-            self.loss = None
+            self.loss, self.steps = None, self.trainer.step
             return
         looks = [look for look in self.trainer.history if look["step"] <= steps]
-        self.loss = looks[-1][self.trainer.task.judged_by]
+        self.loss, self.steps = looks[-1][self.trainer.task.judged_by], looks[-1]["step"]
 
 
 def search(
@@ -44,7 +47,7 @@ def search(
     most: int,
     goal: dict[str, Number] | None = None,
     label: str = "",
-) -> tuple[list[Tried], int]:
+) -> list[Tried]:
     """Train all candidates for the same number of updates; `best` then says which is to go on.
 
     A search that ends on the plateau of its task would choose by chance. So it begins with `steps` updates for each
@@ -61,14 +64,14 @@ def search(
         label: of the progress bars.
 
     Returns:
-        What was tried, in this order, and the updates that each was given.
+        What was tried, in this order.
 
     Raises:
         Diverged: all of them did.
     """
     tried = [Tried(candidate, make(candidate)) for candidate in candidates]
     if len(tried) == 1:
-        return tried, 0
+        return tried
 
     def look(each: Tried) -> None:
         each.look(steps, goal, f"{label} candidate {tried.index(each) + 1}/{len(tried)}")
@@ -84,7 +87,7 @@ def search(
             break
         tried.append(Tried(further, make(further)))
         look(tried[-1])
-    return tried, steps
+    return tried
 
 
 def best(tried: list[Tried]) -> Tried:

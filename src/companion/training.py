@@ -243,10 +243,14 @@ class Trainer:
                 f"The checkpoint {self.checkpoint} is of a run with other settings, or of other code; delete it or "
                 "move it."
             )
-        self.network.load_state_dict(state["network"])
-        if self.average:
-            self.average.load_state_dict(state["average"])
-        self.optimiser.load_state_dict(state["optimiser"])
+        try:
+            self.network.load_state_dict(state["network"])
+            if self.average:
+                self.average.load_state_dict(state["average"])
+            self.optimiser.load_state_dict(state["optimiser"])
+        except (AttributeError, KeyError, RuntimeError, ValueError):
+            reason = f"The checkpoint {self.checkpoint} is of another network; delete it or move it."
+            raise TrainingError(reason) from None
         self.generator.set_state(state["generator"].cpu())
         self.step, self.seconds, self.history = state["step"], state["seconds"], state["history"]
 

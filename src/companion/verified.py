@@ -6,20 +6,24 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from companion.data import DataMissing
 from companion.experiment import Model
 from companion.notebook import models_of
 from companion.recipe import find_notebook, recipe
 from companion.records import Record, environment
 from companion.tasks import Task
-from companion.training import Trainer
+from companion.training import Diverged, Trainer
 
 STANDINGS = ("today", "reproduced", "other")
 CLOSE = 1e-3  # relative, on another processor or with another torch
 
 
 def made_by(record: Record) -> str:
-    """What code made a record: its recipe, or of an older one its commit."""
-    return record.recipe or f"commit {record.commit}"
+    """What code made a record: its recipe, or its commit, or where that had changes nothing but the run itself."""
+    if record.recipe:
+        return record.recipe
+    known = record.commit != "unknown" and not record.commit.endswith("+")
+    return f"commit {record.commit}" if known else f"run {record.seal[:16]}"
 
 
 @cache
@@ -61,14 +65,22 @@ def again(record: Record) -> dict[str, Any]:
     Returns:
         A row for verified.json. On the processor and with the torch of the record, "reproduced" means to the last
         digit; elsewhere it means that every metric is within a part in a thousand.
+
+    Raises:
+        companion.data.DataMissing: the data of the run, or its model, are not here.
     """
     first = record.history[0]
     parameters = record.parameters | {"seed": record.seed, "device": "cpu", "models": [record.model]}
     table, task = models_of(find_notebook(record.experiment), parameters)
-    trainer = trainer_of(record, table[record.model], table[record.model].task or task)
-    looked = trainer.run(first["step"], label=record.name)
+    if record.model not in table or not (task := table[record.model].task or task):
+        raise DataMissing(f"The model or the data of {record.name} are not here.")
+    try:
+        looked = trainer_of(record, table[record.model], task).run(first["step"], label=record.name)
+    except Diverged:
+        looked = {}
     found = {name: value for name, value in first.items() if isinstance(looked.get(name), float)}
-    difference = max(abs(looked[name] - value) / max(abs(value), 1e-9) for name, value in found.items())
+    differences = [abs(looked[name] - value) / max(abs(value), 1e-9) for name, value in found.items()]
+    difference = max(differences, default=None)  # None if today it diverges
     here = environment("cpu")
     same = all(here[key] == record.environment[key] for key in ("device", "torch"))
     return {
@@ -80,7 +92,7 @@ def again(record: Record) -> dict[str, Any]:
         "updates": first["step"],
         "same_processor": same,
         "difference": difference,
-        "reproduced": difference == 0 if same else difference < CLOSE,
+        "reproduced": difference is not None and (difference == 0 if same else difference < CLOSE),
     }
 
 

@@ -168,7 +168,7 @@ def test_more_reward_is_better_for_a_goal_and_fewer_misses_for_a_search():
     assert not reached({"reward": 0.7}, {"reward": 0.8})
     task = Catch(6, 2, held_out_size=200)
     candidates = [{"learning_rate": rate} for rate in (1e-6, 5e-3)]
-    tried, _ = search(lambda candidate: trainer(task, **candidate), candidates, 60, 60)
+    tried = search(lambda candidate: trainer(task, **candidate), candidates, 60, 60)
     assert best(tried).candidate["learning_rate"] >= 5e-3
     assert tried[1].loss == tried[1].trainer.history[-1]["error"]
 
