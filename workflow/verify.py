@@ -65,7 +65,8 @@ def main() -> None:
         rows.append(row)
         reproduced += row["reproduced"]
         how = "diverges" if row["difference"] is None else f"differs by {row['difference']:.1e}"
-        how = how if row["difference"] else "the same"
+        if row["reproduced"]:
+            how = f"within {row['difference']:.1e}" if row["difference"] else "to the last digit"
         print(f"{how:24} {record.name}, {row['updates']:,} updates", flush=True)
         ordered = sorted(rows, key=lambda row: (row["experiment"], row["model"], row["made_by"]))
         text = json.dumps(ordered, indent=1) + "\n"
