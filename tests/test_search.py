@@ -8,6 +8,8 @@ import pytest
 from companion.search import LONGEST, best, search
 from companion.training import Diverged
 
+pytestmark = pytest.mark.usefixtures("as_users_run_it")  # what is tested is given a script in place of a trainer
+
 TASK = SimpleNamespace(plateau=1.0, judged_by="loss")
 
 

@@ -72,7 +72,7 @@ def test_a_checkpoint_of_another_length_is_refused(tmp_path, damage):
         load_checkpoint(path, PARTS)
 
 
-def test_a_checkpoint_that_lacks_a_part_or_is_of_torch_alone_is_refused(tmp_path):
+def test_a_checkpoint_that_lacks_a_part_or_is_of_torch_alone_is_refused(tmp_path, as_users_run_it):
     save_checkpoint(tmp_path / "lacking.pt", {"step": 7})
     save_checkpoint(tmp_path / "other.pt", [1, 2])
     torch.save(STATE, tmp_path / "plain.pt")

@@ -227,7 +227,7 @@ def serve() -> None:
         server = ThreadingHTTPServer(("127.0.0.1", PORT), partial(SimpleHTTPRequestHandler, directory=newest))
     except OSError as error:
         sys.exit(f"The site cannot be shown at port {PORT} ({error.strerror}): end what runs there.")
-    if any(mark.exists() and mark.stat().st_mtime > built[newest] for mark in map(begun, both)):
+    if any(mark.exists() and mark.stat().st_mtime >= built[newest] for mark in map(begun, both)):
         print(f"This site, of {age(newest)}, is older than the last build, which did not finish.", flush=True)
     print(f"Showing {newest} at http://localhost:{server.server_port} (stop with Ctrl-C)", flush=True)
     with server, suppress(KeyboardInterrupt):

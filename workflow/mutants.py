@@ -98,14 +98,17 @@ def main(word: str = "") -> int:
         return 1
     # What all tests import is imported once, and each change is tried in a fork of that.
     os.environ |= {"OMP_NUM_THREADS": "1", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
-    multiprocessing.get_context("forkserver").set_forkserver_preload(tomllib.loads(LIST.read_text())["imports"])
+    multiprocessing.get_context("forkserver").set_forkserver_preload(
+        tomllib.loads(LIST.read_text(encoding="utf-8"))["imports"]
+    )
     with tempfile.TemporaryDirectory(prefix="mutants-") as folder, ThreadPoolExecutor(AT_ONCE) as pool:
         trees: Queue = Queue()
         for number in range(AT_ONCE):
             trees.put(shutil.copytree(ROOT, Path(folder) / str(number), ignore=shutil.ignore_patterns(*LEFT_OUT)))
         if verdict(Path(folder) / "0", sorted({test for each in mutants for test in each.tests})) != "survives":
             print(
-                (Path(folder) / "0" / "log").read_text() + "The tests do not pass without any change; mend them first."
+                (Path(folder) / "0" / "log").read_text(encoding="utf-8")
+                + "The tests do not pass without any change; mend them first."
             )
             return 1
         found, verdicts = pool.map(lambda each: try_out(each, trees), mutants), []

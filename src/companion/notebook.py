@@ -8,20 +8,18 @@ from typing import Any
 import matplotlib.pyplot as plt
 
 from companion.experiment import Model
-from companion.recipe import code_cells
+from companion.recipe import code_cells, parsed
 from companion.tasks import Task
 
 
 def models_of(notebook: Path, parameters: dict[str, Any]) -> tuple[dict[str, Model], Task]:
     """The notebook's table of models and its task, as these parameters make them."""
-    from IPython.core.inputtransformer2 import TransformerManager  # comes with a kernel, which a package may do without
-
     names: dict[str, Any] = {"__name__": "__main__", "__annotations__": {}}
     for source, tags in code_cells(notebook):
         if "train(" in source:
             break
         with redirect_stdout(io.StringIO()):
-            exec(TransformerManager().transform_cell(source), names)
+            exec(compile(parsed(source), str(notebook), "exec"), names)
         if "parameters" in tags:
             names |= parameters
     plt.close("all")

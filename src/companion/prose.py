@@ -153,7 +153,7 @@ def of(records: list[Record], model: str, profile: str | None = None) -> Row:
     return [record for record in records if record.model == model and profile in (None, record.profile)]
 
 
-def values(row: Row, metric: str) -> list[float]:
+def values(row: Row, metric: str) -> list[Number]:
     """The metric on the test set, a number for each seed that has it."""
     return [record.metrics[metric] for record in row if metric in record.metrics]
 

@@ -161,7 +161,7 @@ def check_models(names: list) -> None:
             raise SettingsError(f"The parameter 'models' names {short(name)} twice; each model is trained once.")
 
 
-def fault(value: Any, bounds: tuple[float, float]) -> str:
+def fault(value: Any, bounds: tuple[int | float, int | float]) -> str:
     """What a number must be, if it is not, else nothing; NaN lies in no bounds."""
     least, most = bounds
     whole = isinstance(least, int)
