@@ -143,6 +143,18 @@ def test_every_name_that_a_deciding_cell_uses_is_known(notebook):
     assert used - known - set(dir(builtins)) <= {"settings"}
 
 
+@pytest.mark.parametrize("notebook", EXPERIMENTS, ids=lambda path: path.stem)
+def test_every_experiment_knows_its_recipe_when_it_trains(notebook, monkeypatch):
+    """With what papermill puts in, and the cells that only show something, before the training."""
+    import IPython
+
+    cells = [source for source, _ in code_cells(notebook)]
+    run = cells[: next(place for place, source in enumerate(cells) if "train(" in source) + 1]
+    run.insert(1, "# Parameters\nprofile = 'paper'\nmodels = ['a']\nsteps = 3\nrecords = 'x'")
+    monkeypatch.setattr(IPython, "get_ipython", lambda: Kernel(run))
+    assert recipes.recipe_of_this_run(f"{notebook.parent.name}/{notebook.stem}") == recipe(notebook)
+
+
 def test_lines_for_the_shell_hide_no_other_line():
     source = "if here:\n    !git clone x && pip install y\n    %cd y\n\nfrom companion.tasks import (\n    Copying,\n)"
     source += "\nx = 5 \\\n  % 2"
