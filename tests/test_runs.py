@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
-import pandas as pd
 import pytest
 
 from companion import records, runs
@@ -250,70 +249,6 @@ def test_a_row_that_varies_none_of_the_papers_finds_none():
         assert runs.varied_from(ours, {"lstm-20", "act-0.001"}) not in {"lstm-20", "act-0.001"}, ours
 
 
-def test_the_updates_until_a_goal_are_those_of_the_first_look_that_reached_it():
-    made = experiment()
-
-    def run(model, accuracies):
-        looks = [{"step": 10 * (place + 1), "accuracy": value} for place, value in enumerate(accuracies)]
-        return replace(made, model=model, profile="laptop", history=looks)
-
-    recorded = [run("fast", [0.2, 0.99, 0.5]), run("fast", [0.1, 0.1, 1.0]), run("slow", [0.2, 0.3, 0.4])]
-    recorded.append(run("late", [0.5, 0.6, 0.99]))
-    recorded.append(run("late", [0.5, 0.6, 0.7]))
-    texts = runs.updates_until(recorded, {"accuracy": 0.99})
-    assert texts["fast", "laptop"] == "25 (2 of 2)"
-    assert texts["late", "laptop"] == "30 (1 of 2)"
-    assert texts["slow", "laptop"] == "not reached"
-    assert runs.updates_until([], {"accuracy": 0.99}).empty
-
-
 def test_a_goal_that_the_task_does_not_measure_is_refused_before_training():
     with pytest.raises(SettingsError, match=r"^The goal names 'accuracy'; this task has error, loss, ponder_steps\.$"):
         experiment(goal={"accuracy": 0.9})
-
-
-def test_a_model_that_ponders_stands_beside_the_fixed_repeats_of_its_mean_n():
-    made = experiment()
-    rows = [("act-0.01", 2.9, 0.1), ("act-0.01-prefix", 3.1, 0.2), ("rnn", 1.0, 0.5), ("repeats-3", 3.0, 0.3)]
-    rows += [("act-0.01-bias-minus-3", 2.2, 0.7)]
-    rows += [("repeats-2-prefix", 2.0, 0.4), ("ponder-0.1", 1.2, 0.6)]
-    made = [replace(made, model=name, metrics={"error": error, "ponder_steps": n}) for name, n, error in rows]
-    beside = runs.beside_repeats(made, "error").set_index("model")
-    assert list(beside["nearest repeats"]) == ["repeats-3", "repeats-2-prefix", "repeats-3", "rnn"]
-    assert beside["steps apart"].tolist() == pytest.approx([0.1, 1.1, 0.8, 0.2])
-    row = beside.loc["act-0.01"].drop("steps apart")
-    assert row.tolist() == [2.9, 0.1, made[0].steps, "repeats-3", 0.3, made[0].steps]
-
-
-def test_each_seed_of_a_model_that_ponders_is_matched_by_its_own_n():
-    made = experiment()
-    rows = [("act-0.01", 1.9, 0.1), ("act-0.01", 5.5, 0.3), ("rnn", 1.0, 0.5), ("repeats-2", 2.0, 0.4)]
-    rows += [("repeats-4", 4.0, 0.9), ("repeats-5", 5.0, 0.2), ("repeats-5", 5.0, 0.4)]
-    made = [replace(made, model=name, metrics={"error": error, "ponder_steps": n}) for name, n, error in rows]
-    (row,) = runs.beside_repeats(made, "error").itertuples(index=False, name=None)
-    assert (row[0], row[4]) == ("act-0.01", "repeats-2, repeats-5")
-    assert [row[1], row[2], row[5], row[6]] == pytest.approx([3.7, 0.2, 0.3, 0.35])
-
-
-def test_error_and_n_by_difficulty_have_a_row_a_model_seed_and_value():
-    metrics = {"error_by_bits": [0.1, 0.2], "ponder_steps_by_bits": [1.0, 3.0]}
-    made = [replace(experiment(), model="act-1", seed=seed, metrics=metrics) for seed in (0, 4)]
-    rows = runs.by_difficulty(made, "bits", first=2)
-    assert list(rows) == ["model", "seed", "bits", "error", "ponder_steps"]
-    assert rows.values.tolist() == [["act-1", seed, *row] for seed in (0, 4) for row in ([2, 0.1, 1.0], [3, 0.2, 3.0])]
-    assert list(runs.by_difficulty([], "gates")) == ["model", "seed", "gates", "error", "ponder_steps"]
-
-
-def test_the_variant_of_a_task_is_what_a_name_has_beside_its_network():
-    found = {
-        "rnn": "",
-        "lstm-gap": "-gap",
-        "repeats-2-prefix": "-prefix",
-        "act-0.0001": "",
-        "act-1e-05-gap": "-gap",
-        "act-0.01-bias-minus-3": "",
-        "act-1-bias-0-gap": "-gap",
-        "act-0.01-0.001-prefix": "-0.001-prefix",
-        "rnn-0.001-prefix": "-0.001-prefix",
-    }
-    assert runs.variants(pd.Series(list(found))).tolist() == list(found.values())

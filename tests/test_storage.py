@@ -23,6 +23,15 @@ def test_a_file_has_the_rights_that_the_umask_leaves(tmp_path, umask):
     assert (tmp_path / "file").stat().st_mode & 0o777 == 0o666 & ~umask
 
 
+def test_who_reads_a_file_while_it_is_replaced_reads_the_old_one(tmp_path):
+    """The old file is not written into: at no moment has the name half of the new one."""
+    (tmp_path / "file").write_text("the old one")
+    with open(tmp_path / "file") as reader:
+        write_whole(tmp_path / "file", lambda scratch: scratch.write_text("the new one, which is longer"))
+        assert reader.read() == "the old one"
+    assert (tmp_path / "file").read_text() == "the new one, which is longer"
+
+
 def test_what_a_killed_run_left_is_removed_and_what_another_run_writes_now_is_not(tmp_path):
     old, new, other = (tmp_path / name for name in (".a.12.unfinished", ".a.34.unfinished", ".b.12.unfinished"))
     for path in (old, new, other):
@@ -86,3 +95,19 @@ def test_a_checkpoint_that_cannot_be_read_is_said_to_be(tmp_path, sentence):
     with pytest.raises(TrainingError, match="cannot be read") as caught:
         load_checkpoint(tmp_path / "run.pt", PARTS)
     sentence(caught)
+
+
+class Runs:
+    """What pickle would make of it is a folder."""
+
+    def __reduce__(self):
+        return os.mkdir, (str(Runs.folder),)
+
+
+def test_a_checkpoint_that_would_run_code_is_refused(tmp_path, sentence):
+    Runs.folder = tmp_path / "made"
+    save_checkpoint(tmp_path / "run.pt", STATE | {"step": Runs()})
+    with pytest.raises(TrainingError, match="is broken") as caught:
+        load_checkpoint(tmp_path / "run.pt", PARTS)
+    sentence(caught)
+    assert not Runs.folder.exists()

@@ -137,3 +137,83 @@ def test_the_time_to_the_first_look_is_that_of_the_run_with_its_search(record):
     assert verify.expected_seconds(made) == pytest.approx(10.0)
     old = replace(made, search=[{"learning_rate": 1}, {"learning_rate": 2}], parameters={"search_steps": 40})
     assert verify.expected_seconds(old) == pytest.approx(10.0)
+
+
+def test_a_look_of_other_weights_or_that_notes_something_else_is_not_the_runs(record, monkeypatch):
+    table, task = verified.models_of(None, None)
+
+    def now(**change):
+        changed = {"rnn": replace(table["rnn"], **change)}
+        monkeypatch.setattr(verified, "models_of", lambda notebook, parameters: (changed, task))
+        return again(replace(record, history=[record.history[0] | {"norm": 1.0}]))
+
+    assert now(watch=lambda network: {"norm": 1.0})["reproduced"]
+    assert now(watch=lambda network: {"norm": 2.0})["difference"] == 1.0
+    assert now(averaging=0.0)["difference"] > 0
+
+
+def run_verify(record, folder, monkeypatch, *arguments, again=lambda record: {}):
+    """`make verify` on these records, in a results folder, with `again` in the place of training."""
+    (folder / "papers.toml").write_text("")
+    monkeypatch.setenv("COMPANION_RESULTS", str(folder))
+    for each in record:
+        each.save(folder)
+    monkeypatch.setattr(verify, "todays", lambda experiment: "now")
+    monkeypatch.setattr(verify, "again", again)
+    monkeypatch.setattr("sys.argv", ["verify.py", *arguments])
+    verify.main()
+
+
+def found(record):
+    """As `again` answers; "gru" is not reproduced, "lstm" diverges, the data of "rnn-2" are missing."""
+    if record.model == "rnn-2":
+        raise DataMissing("The data are not here.")
+    difference = {"gru": 0.5, "lstm": None, "rnn-3": 1e-5}.get(record.model, 0.0)
+    return {
+        "experiment": record.experiment, "model": record.model, "made_by": record.recipe, "today": "now",
+        "updates": 4, "difference": difference, "reproduced": difference in (0.0, 1e-5),
+    }  # fmt: skip
+
+
+MODELS = ("rnn", "rnn-2", "rnn-3", "gru", "lstm")
+
+
+def test_verify_tells_what_it_found_and_keeps_it(record, tmp_path, monkeypatch, capsys):
+    records = [replace(record, model=model) for model in MODELS]
+    stale = {"experiment": "ponder/parity", "model": "rnn", "made_by": "before", "today": "once", "reproduced": True}
+    (tmp_path / "verified.json").write_text(json.dumps([stale]))
+    run_verify(records, tmp_path, monkeypatch, again=found)
+    lines = capsys.readouterr().out.splitlines()
+    told = {line[25:].split(",")[0]: line[:25].strip() for line in lines[:-1] if "smoke" in line}
+    name = "ponder/parity/{}.smoke.seed4.json"
+    assert told == {
+        name.format("rnn"): "to the last digit",
+        name.format("rnn-3"): "within 1.0e-05",
+        name.format("gru"): "differs by 5.0e-01",
+        name.format("lstm"): "diverges",
+    }
+    assert any(line.startswith("not tried") for line in lines)
+    assert lines[-1].startswith("2 of 4 reproduced by today's code")
+    assert "; 1 models and codes were not tried, 0 of them" in lines[-1]
+    kept = rows_of(tmp_path)
+    assert [row["model"] for row in kept] == ["gru", "lstm", "rnn", "rnn-3"]
+    assert {row["today"] for row in kept} == {"now"}, "what was found of other code is dropped"
+
+
+def test_verify_takes_a_sample_and_leaves_out_what_takes_long(record, tmp_path, monkeypatch, capsys):
+    records = [replace(record, model=model) for model in ("rnn", "rnn-3", "gru")]
+    records.append(replace(record, model="dear", wall_seconds=1e6))
+    run_verify(records, tmp_path, monkeypatch, "--sample", "2", again=found)
+    assert len(rows_of(tmp_path)) == 2
+    assert "2 models and codes were not tried, 1 of them" in capsys.readouterr().out
+    run_verify([], tmp_path, monkeypatch, "--sample", "2", again=found)
+    assert {row["model"] for row in rows_of(tmp_path)} == {"rnn", "rnn-3", "gru"}, "the next sample goes on"
+    run_verify([], tmp_path, monkeypatch, "--only", "ponder/parity/r", "--sample", "0", again=found)
+    assert "dear" not in {row["model"] for row in rows_of(tmp_path)}
+
+
+def test_verify_refuses_what_it_cannot_do(record, tmp_path, monkeypatch, sentence):
+    for arguments, said in (("--sample=-1", "SAMPLE is -1"), ("--only=none", "No record's name begins with 'none'")):
+        with pytest.raises(SystemExit, match=said) as caught:
+            run_verify([record], tmp_path, monkeypatch, arguments)
+        sentence(caught)

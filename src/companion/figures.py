@@ -13,7 +13,8 @@ WIDE = (7.0, 3.6)
 
 
 def style() -> None:
-    """Set the house style: white ground (dark mode leaves it alone), small type, 100 dots an inch."""
+    """Set the house style: white ground (dark mode leaves it alone), small type, 100 dots an inch; tables are whole."""
+    pd.set_option("display.max_colwidth", None, "display.max_rows", None)
     sns.set_theme(
         context="paper",
         style="whitegrid",

@@ -2,6 +2,7 @@
 
 import ast
 import io
+import re
 import tokenize
 from pathlib import Path
 
@@ -65,6 +66,13 @@ def test_format(path):
         "language": "python",
         "name": "python3",
     }
+
+
+@every_notebook
+def test_tables_are_whole(path):
+    """Pandas cuts a text after fifty characters and a table after sixty rows, and puts dots there."""
+    shown = [output.get("data", {}).get("text/html", "") for cell in code_cells(path) for output in cell.outputs]
+    assert not [cut for html in shown for cut in re.findall("[^>]*\\.\\.\\.</t[dh]>", html)]
 
 
 @every_notebook

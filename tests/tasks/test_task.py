@@ -1,5 +1,6 @@
 """What all tasks have in common: splits that are disjoint and the same for every run."""
 
+import math
 from itertools import pairwise
 
 import pytest
@@ -150,3 +151,11 @@ def test_a_task_that_is_not_written_says_so():
         Task().batch(torch.Generator(), 1)
     assert Task().details(lambda batch: {}) == {}
     assert Task().along(lambda batch: (batch.inputs, None)) == {}
+
+
+def test_the_plateau_is_where_a_network_stands_that_has_found_nothing_yet():
+    """A coin for parity; four digits of which one is right for retrieval; for text any character of the alphabet."""
+    assert TASKS["parity"]().plateau == pytest.approx(math.log(2))
+    assert TASKS["associative retrieval"]().plateau == pytest.approx(1.187, abs=1e-3)
+    text = TASKS["language"]()
+    assert text.plateau == pytest.approx(math.log(text.output_size))

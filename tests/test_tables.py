@@ -1,0 +1,152 @@
+"""Tables are computed from records: made-up ones, whose tables can be worked out by hand."""
+
+import json
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+from made_up import record, row
+
+from companion import runs
+from companion.records import RecordError
+
+
+def test_a_row_of_a_summary_has_mean_least_and_most_over_its_seeds():
+    rows = row("error", 0.1, 0.2, 0.9) + row("error", 0.4, model="lstm")
+    rows[1] = replace(rows[1], steps=300, parameters={"steps": 600, "goal": {"error": 0.3}})  # it ended by its goal
+    found = runs.summary(rows, "error")
+    assert list(found.index) == [("sab", "laptop"), ("lstm", "laptop")]
+    assert found.loc[("sab", "laptop"), ["runs", "mean", "least", "most", "updates"]].tolist() == pytest.approx(
+        [3, 0.4, 0.1, 0.9, 500]
+    )
+    assert found.loc[("lstm", "laptop"), ["runs", "mean", "updates"]].tolist() == [1, 0.4, 600]
+
+
+def test_a_table_has_a_row_a_run():
+    made = record(
+        seed=3, metrics={"error": 0.25, "error_by_bits": [0.1]}, tried=(1, 2), chosen=2, steps=500, budget=500
+    )
+    falling = [{"error": value} for value in (0.9, 0.8, 0.7, 0.7, 0.6, 0.5)]
+    found = runs.table([replace(made, wall_seconds=7.0), record(looks=falling)], "error")
+    assert found.columns.tolist() == "model profile seed learning_rate error updates seconds note".split()
+    assert found.iloc[0].tolist() == ["sab", "laptop", 3, 2, 0.25, 500, 7.0, "rate at edge; fewer updates"]
+    assert found.iloc[1].note == "still falling"
+    assert runs.table([]).empty
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """A results folder with two experiments, numbers and curves of both, and prices of both."""
+    numbers, curves, prices = "", "", []
+    for name, value in (("remind/copying", 0.25), ("ponder/parity", 0.5)):
+        for metric, size in (("error", value), ("loss", value + 1)):
+            numbers += f'[[number]]\nexperiment="{name}"\nsetting="T = 9"\nmodel="sab"\nmetric="{metric}"\n'
+            numbers += f'value={size}\nsource="Table 1"\nseen="the text"\nscale=""\n'
+        curves += f'[[curve]]\nexperiment="{name}"\nmodel="sab"\nmetric="error"\nx=[1, 2]\nx_name="T"\n'
+        curves += f'value=[{value}, 1.0]\nsource="Figure 2"\nseen="the text"\n'
+        prices.append({"experiment": name, "model": "sab", "hours": 100 * value, "updates": int(1000 * value)})
+    (tmp_path / "papers.toml").write_text(numbers + curves)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "paper_rows.json").write_text(json.dumps({"rows": prices}))
+    monkeypatch.setenv("COMPANION_RESULTS", str(tmp_path))
+    return tmp_path
+
+
+def test_an_experiment_is_told_its_own_numbers_and_curves(results):
+    assert runs.paper_numbers("remind/copying").value.tolist() == [0.25, 1.25]
+    assert runs.paper_curves("ponder/parity")[["x", "value"]].values.tolist() == [[1.0, 0.5], [2.0, 1.0]]
+
+
+def test_records_stand_beside_the_number_of_their_metric_and_experiment(results):
+    for each in row("error", 0.1, 0.3):
+        each.save(results)
+    (beside,) = runs.against_paper("remind/copying", "error").query("profile == 'laptop'").to_dict("records")
+    assert (beside["ours"], beside["runs"]) == ("0.2000 (0.1000 to 0.3000)", "2")
+    assert beside["the paper"] == "0.2500 (T = 9, Table 1)"
+    assert beside["updates"] == "600", "the price is that of the paper's size"
+    (unpaid,) = runs.against_paper("remind/copying", "error").query("profile == 'paper'").to_dict("records")
+    assert unpaid["ours"] == "not run: about 25 h on one core, plus the search"
+
+
+def test_records_are_loaded_of_all_profiles_or_of_one(results):
+    for profile in ("laptop", "paper"):
+        record(metrics={"error": 0.5}, profile=profile).save(results)
+    assert [each.profile for each in runs.load_all("remind/copying")] == ["laptop", "paper"]
+    assert [each.profile for each in runs.load_all("remind/copying", "paper")] == ["paper"]
+    assert runs.load_all("ponder/parity") == []
+    assert runs.experiments() == ["remind/copying"]
+
+
+def test_a_benchmark_that_is_not_there_or_not_whole_is_refused(results, sentence):
+    with pytest.raises(RecordError, match="There is no benchmark") as caught:
+        runs.benchmark("none")
+    sentence(caught)
+    (results / "benchmarks" / "half.json").write_text("{}")
+    with pytest.raises(RecordError, match="is not a whole benchmark") as caught:
+        runs.benchmark("half")
+    sentence(caught)
+
+
+def test_models_of_a_summary_are_named_in_a_sentence():
+    assert runs.names(runs.summary(row("error", 0.1) + row("error", 0.2, model="lstm"), "error")) == "sab, lstm"
+    assert runs.names(runs.summary([], "error")) == "none"
+
+
+def test_the_updates_until_a_goal_are_those_of_the_first_look_that_reached_it():
+    def run(model, accuracies):
+        looks = [{"step": 10 * (place + 1), "accuracy": value} for place, value in enumerate(accuracies)]
+        return replace(record(model), history=looks)
+
+    recorded = [run("fast", [0.2, 0.99, 0.5]), run("fast", [0.1, 0.1, 1.0]), run("slow", [0.2, 0.3, 0.4])]
+    recorded.append(run("late", [0.5, 0.6, 0.99]))
+    recorded.append(run("late", [0.5, 0.6, 0.7]))
+    texts = runs.updates_until(recorded, {"accuracy": 0.99})
+    assert texts["fast", "laptop"] == "25 (2 of 2)"
+    assert texts["late", "laptop"] == "30 (1 of 2)"
+    assert texts["slow", "laptop"] == "not reached"
+    assert runs.updates_until([], {"accuracy": 0.99}).empty
+
+
+def test_a_model_that_ponders_stands_beside_the_fixed_repeats_of_its_mean_n():
+    rows = [("act-0.01", 2.9, 0.1), ("act-0.01-prefix", 3.1, 0.2), ("rnn", 1.0, 0.5), ("repeats-3", 3.0, 0.3)]
+    rows += [("act-0.01-bias-minus-3", 2.2, 0.7)]
+    rows += [("repeats-2-prefix", 2.0, 0.4), ("ponder-0.1", 1.2, 0.6)]
+    made = [record(name, metrics={"error": error, "ponder_steps": n}) for name, n, error in rows]
+    beside = runs.beside_repeats(made, "error").set_index("model")
+    assert list(beside["nearest repeats"]) == ["repeats-3", "repeats-2-prefix", "repeats-3", "rnn"]
+    assert beside["steps apart"].tolist() == pytest.approx([0.1, 1.1, 0.8, 0.2])
+    row = beside.loc["act-0.01"].drop("steps apart")
+    assert row.tolist() == [2.9, 0.1, made[0].steps, "repeats-3", 0.3, made[0].steps]
+
+
+def test_each_seed_of_a_model_that_ponders_is_matched_by_its_own_n():
+    rows = [("act-0.01", 1.9, 0.1), ("act-0.01", 5.5, 0.3), ("rnn", 1.0, 0.5), ("repeats-2", 2.0, 0.4)]
+    rows += [("repeats-4", 4.0, 0.9), ("repeats-5", 5.0, 0.2), ("repeats-5", 5.0, 0.4)]
+    made = [record(name, metrics={"error": error, "ponder_steps": n}) for name, n, error in rows]
+    (row,) = runs.beside_repeats(made, "error").itertuples(index=False, name=None)
+    assert (row[0], row[4]) == ("act-0.01", "repeats-2, repeats-5")
+    assert [row[1], row[2], row[5], row[6]] == pytest.approx([3.7, 0.2, 0.3, 0.35])
+
+
+def test_error_and_n_by_difficulty_have_a_row_a_model_seed_and_value():
+    metrics = {"error_by_bits": [0.1, 0.2], "ponder_steps_by_bits": [1.0, 3.0]}
+    made = [record("act-1", seed, metrics=metrics) for seed in (0, 4)]
+    rows = runs.by_difficulty(made, "bits", first=2)
+    assert list(rows) == ["model", "seed", "bits", "error", "ponder_steps"]
+    assert rows.values.tolist() == [["act-1", seed, *row] for seed in (0, 4) for row in ([2, 0.1, 1.0], [3, 0.2, 3.0])]
+    assert list(runs.by_difficulty([], "gates")) == ["model", "seed", "gates", "error", "ponder_steps"]
+
+
+def test_the_variant_of_a_task_is_what_a_name_has_beside_its_network():
+    found = {
+        "rnn": "",
+        "lstm-gap": "-gap",
+        "repeats-2-prefix": "-prefix",
+        "act-0.0001": "",
+        "act-1e-05-gap": "-gap",
+        "act-0.01-bias-minus-3": "",
+        "act-1-bias-0-gap": "-gap",
+        "act-0.01-0.001-prefix": "-0.001-prefix",
+        "rnn-0.001-prefix": "-0.001-prefix",
+    }
+    assert runs.variants(pd.Series(list(found))).tolist() == list(found.values())
