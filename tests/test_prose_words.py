@@ -35,7 +35,7 @@ def test_counts():
     counted = [prose.count(number, "seed") for number in (0, 1, 2, 12, 13, 1200)]
     assert counted == ["no seed", "one seed", "two seeds", "twelve seeds", "13 seeds", "1,200 seeds"]
     assert prose.seeds(row("error", 1, 2, 3)) == "three seeds"
-    assert prose.seeds(2 * row("error", 1)) == "one seed"
+    assert prose.seeds([*row("error", 1), *row("error", 2)]) == "one seed", "two runs of one seed"
 
 
 @pytest.mark.parametrize(

@@ -96,6 +96,20 @@ def test_the_deciding_cells_count_and_the_others_do_not(package):
     assert counted == 2
 
 
+def test_the_way_from_a_table_to_a_record_always_counts(package):
+    """Also where the deciding cells say nothing of it."""
+    folder, digest = package
+    cell = {"cell_type": "code", "source": "task, table = None, {}", "metadata": {"tags": ["task", "models"]}}
+    (folder / "copying.ipynb").write_text(json.dumps({"cells": [cell]}))
+    before = digest()
+    for module in ("experiment", "search", "training"):
+        file = folder / "companion" / f"{module}.py"
+        source = file.read_text(encoding="utf-8")
+        file.write_text(source + "\nCHANGED = 1\n", encoding="utf-8")
+        assert digest() != before, module
+        file.write_text(source, encoding="utf-8")
+
+
 def test_names_are_followed_to_the_module_that_defines_them():
     found = imported(
         ast.parse("from companion.baselines import LSTM as L\nfrom companion import data\nimport companion.runs")
@@ -219,7 +233,8 @@ def test_a_run_has_its_recipe_only_where_the_kernel_ran_the_cells_as_they_stand(
     added = [*cells, 'table["lstm"] = None']
     read = [*cells, 'print(table["lstm"])']
     known = recipe(COPYING)
-    for run, expected in ((cells, known), (read, known), (edited, ""), (added, ""), ([*cells[:3], "table = {}"], "")):
+    unknown = (edited, added, cells[:3], [*cells[:3], "table = {}"])
+    for run, expected in ((cells, known), (read, known), *((run, "") for run in unknown)):
         monkeypatch.setattr(IPython, "get_ipython", lambda run=run: Kernel(run))
         assert recipes.recipe_of_this_run("remind/copying") == expected
     monkeypatch.setattr(IPython, "get_ipython", lambda: None)

@@ -17,7 +17,7 @@ PACKAGE = Path(__file__).resolve().parent
 # They keep, show or check; none of them decides a number.
 ASIDE = {"claims", "figures", "interrupt", "live", "marks", "memory", "prose", "recipe", "records", "runs", "settings"}
 ASIDE |= {"notebook", "storage", "verified", "weights"}
-ALWAYS = ("companion.experiment", "companion.training", "companion.search")
+ALWAYS = ("companion.experiment",)  # and with it the search and the training
 DECIDE = ("task", "models")
 BEGUN = time.time()  # of this process, as far as the package can tell
 
