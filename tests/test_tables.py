@@ -12,14 +12,20 @@ from companion.records import RecordError
 
 
 def test_a_row_of_a_summary_has_mean_least_and_most_over_its_seeds():
-    rows = row("error", 0.1, 0.2, 0.9) + row("error", 0.4, model="lstm")
+    rows = row("error", 0.1, 0.2, 0.9) + row("error", 0.4, 0.4, model="lstm")
     rows[1] = replace(rows[1], steps=300, parameters={"steps": 600, "goal": {"error": 0.3}})  # it ended by its goal
     found = runs.summary(rows, "error")
     assert list(found.index) == [("sab", "laptop"), ("lstm", "laptop")]
     assert found.loc[("sab", "laptop"), ["runs", "mean", "least", "most", "updates"]].tolist() == pytest.approx(
         [3, 0.4, 0.1, 0.9, 500]
     )
-    assert found.loc[("lstm", "laptop"), ["runs", "mean", "updates"]].tolist() == [1, 0.4, 600]
+    assert found.loc[("lstm", "laptop"), ["runs", "mean", "updates"]].tolist() == [2, 0.4, 600]
+
+
+def test_the_note_of_a_summary_is_of_its_metric():
+    falling = [{"error": value, "loss": 1.0} for value in (0.9, 0.8, 0.7, 0.7, 0.6, 0.5)]
+    made = [record(metrics={"error": 0.5, "loss": 1.0}, looks=falling)]
+    assert [runs.summary(made, metric).note.item() for metric in ("error", "loss")] == ["still falling", ""]
 
 
 def test_a_table_has_a_row_a_run():
@@ -66,6 +72,19 @@ def test_records_stand_beside_the_number_of_their_metric_and_experiment(results)
     assert beside["updates"] == "600", "the price is that of the paper's size"
     (unpaid,) = runs.against_paper("remind/copying", "error").query("profile == 'paper'").to_dict("records")
     assert unpaid["ours"] == "not run: about 25 h on one core, plus the search"
+    record(metrics={"error": 0.5}, profile="paper").save(results)
+    (ran,) = runs.against_paper("remind/copying", "error").query("profile == 'paper'").to_dict("records")
+    assert (ran["ours"], ran["updates"]) == ("0.5000 (0.5000 to 0.5000)", "600 of at most 250")
+
+
+@pytest.mark.parametrize(
+    "text", ["number = 3", "number = 'x'", "[number]\nexperiment = 'x'", "[[number]]\nmodel = 'x'", "x ="]
+)
+def test_numbers_of_the_papers_that_cannot_be_read_are_said_to_be(results, text, sentence):
+    (results / "papers.toml").write_text(text)
+    with pytest.raises(RecordError, match=r"papers\.toml cannot be read") as caught:
+        runs.paper_numbers("remind/copying")
+    sentence(caught)
 
 
 def test_records_are_loaded_of_all_profiles_or_of_one(results):
@@ -75,6 +94,15 @@ def test_records_are_loaded_of_all_profiles_or_of_one(results):
     assert [each.profile for each in runs.load_all("remind/copying", "paper")] == ["paper"]
     assert runs.load_all("ponder/parity") == []
     assert runs.experiments() == ["remind/copying"]
+
+
+def test_a_benchmark_comes_back_whole(results):
+    rows = [{"layer": "sab", "seconds": 1.5}, {"layer": "lstm", "seconds": 0.5}]
+    runs.save_benchmark(results / "benchmarks" / "some.json", {"batch": 64}, rows)
+    assert runs.benchmark("some").to_dict("records") == rows
+    kept = json.loads((results / "benchmarks" / "some.json").read_text())
+    assert kept["setting"] == {"batch": 64}
+    assert {"environment", "commit"} <= set(kept)
 
 
 def test_a_benchmark_that_is_not_there_or_not_whole_is_refused(results, sentence):
@@ -97,7 +125,7 @@ def test_the_updates_until_a_goal_are_those_of_the_first_look_that_reached_it():
         looks = [{"step": 10 * (place + 1), "accuracy": value} for place, value in enumerate(accuracies)]
         return replace(record(model), history=looks)
 
-    recorded = [run("fast", [0.2, 0.99, 0.5]), run("fast", [0.1, 0.1, 1.0]), run("slow", [0.2, 0.3, 0.4])]
+    recorded = [run("fast", [0.2, 0.99, 1.0]), run("fast", [0.1, 0.1, 1.0]), run("slow", [0.2, 0.3, 0.4])]
     recorded.append(run("late", [0.5, 0.6, 0.99]))
     recorded.append(run("late", [0.5, 0.6, 0.7]))
     texts = runs.updates_until(recorded, {"accuracy": 0.99})
