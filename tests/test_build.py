@@ -132,7 +132,8 @@ def test_a_port_that_is_taken_is_said_in_one_sentence(folder, monkeypatch, capsy
 
 def test_a_site_is_shown_until_ctrl_c(folder):
     program = f"""
-import importlib.util, pathlib, sys
+import importlib.util, pathlib, signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell starts what runs in the background without it
 spec = importlib.util.spec_from_file_location("build", {spec.origin!r})
 build = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(build)
@@ -143,9 +144,10 @@ build.main()
         try:
             address = re.search(r"http://localhost:\d+", server.stdout.readline())[0]
             assert urllib.request.urlopen(address.replace("localhost", "127.0.0.1")).read() == b"the old site"
-        finally:
             server.send_signal(signal.SIGINT)
-        _, errors = server.communicate(timeout=30)
+            _, errors = server.communicate(timeout=30)
+        finally:
+            server.kill()  # what has ended is not killed, and what has not is not waited for
     assert server.returncode == 0
     assert "Traceback" not in errors
 
