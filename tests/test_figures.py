@@ -41,3 +41,11 @@ def test_the_price_is_drawn_as_two_lines_through_the_means(rows):
     assert decides.get_xydata().tolist() == [[1.5, 0.3], [5.0, 0.1]]
     assert [text.get_text() for text in axes.texts] == ["0.1", "0.001"]
     assert sum(len(dots.get_offsets()) for dots in axes.collections) == len(rows)
+
+
+def test_in_the_house_style_no_text_and_no_row_of_a_table_is_cut_off():
+    with pd.option_context("display.max_colwidth", 50, "display.max_rows", 60):
+        figures.style()
+        shown = pd.DataFrame({"said": ["not run: " + "x" * 60] * 70})._repr_html_()  # as a notebook shows it
+    assert "..." not in shown
+    assert shown.count("not run") == 70

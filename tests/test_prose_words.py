@@ -165,7 +165,7 @@ def test_the_words_for_a_difference():
     assert f"SAB is {prose.ahead(good, bad, 'error')} the LSTM" == "SAB is ahead of the LSTM"
     assert prose.ahead(bad, good, "error") == "behind"
     assert prose.ahead(bad, wide, "error") == "no different, as far as the seeds can tell, from"
-    assert prose.ahead(one, bad, "error") == "with fewer than two seeds in no comparison with"
+    assert prose.ahead(one, bad, "error") == "not yet comparable, with fewer than two seeds, to"
 
 
 def test_first_and_last_are_told_by_the_seeds():

@@ -152,11 +152,11 @@ def test_a_look_of_other_weights_or_that_notes_something_else_is_not_the_runs(re
     assert now(averaging=0.0)["difference"] > 0
 
 
-def run_verify(record, folder, monkeypatch, *arguments, again=lambda record: {}):
+def run_verify(records, folder, monkeypatch, *arguments, again=None):
     """`make verify` on these records, in a results folder, with `again` in the place of training."""
     (folder / "papers.toml").write_text("")
     monkeypatch.setenv("COMPANION_RESULTS", str(folder))
-    for each in record:
+    for each in records:
         each.save(folder)
     monkeypatch.setattr(verify, "todays", lambda experiment: "now")
     monkeypatch.setattr(verify, "again", again)

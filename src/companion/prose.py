@@ -199,7 +199,7 @@ def ahead(row: Row, other: Row, metric: str) -> str:
         "ahead": "ahead of",
         "behind": "behind",
         "level": "no different, as far as the seeds can tell, from",
-        "one seed": "with fewer than two seeds in no comparison with",
+        "one seed": "not yet comparable, with fewer than two seeds, to",
     }[standing(row, other, metric)]
 
 

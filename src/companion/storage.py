@@ -76,6 +76,6 @@ def load_checkpoint(path: Path, parts: set[str], device: str = "cpu") -> dict[st
                 return state
     except OSError as error:
         raise TrainingError(f"The checkpoint {path} cannot be read ({error.strerror}).") from error
-    except (RuntimeError, pickle.UnpicklingError):  # nothing that torch has saved, or code that would be run
+    except pickle.UnpicklingError:  # it holds more than tensors, numbers and texts: code that would be run
         pass
     raise TrainingError(f"The checkpoint {path} is broken, or of an earlier version; delete it to start afresh.")

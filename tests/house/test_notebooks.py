@@ -72,7 +72,7 @@ def test_format(path):
 def test_tables_are_whole(path):
     """Pandas cuts a text after fifty characters and a table after sixty rows, and puts dots there."""
     shown = [output.get("data", {}).get("text/html", "") for cell in code_cells(path) for output in cell.outputs]
-    assert not [cut for html in shown for cut in re.findall("[^>]*\\.\\.\\.</t[dh]>", html)]
+    assert not [cut for html in shown for cut in re.findall(r"[^>]*\.\.\.</t[dh]>", html)]
 
 
 @every_notebook
