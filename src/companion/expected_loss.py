@@ -9,6 +9,7 @@ from torch import Tensor
 from companion.answer import Answer
 from companion.baselines import PonderNet
 from companion.network import Network
+from companion.precision import exact
 from companion.tasks import Task
 
 
@@ -42,10 +43,11 @@ class PonderNetwork(Network):
         if len(inputs) != 1:
             raise ValueError(f"The inputs have {len(inputs)} time steps; the expected loss is of one.")
         inputs = self.encoder(inputs)
+        cell, made = self.layer.start(inputs, state)
         (first,), (again,) = self.layer.cell.drives(inputs)
-        state = self.layer.cell.start(inputs) if state is None else state
-        thought = self.layer.think(first, again, state, first.new_full(first.shape[:1], self.layer.tail))
-        return Guesses(self.read_out(thought.states[0]), thought.probabilities), self.layer.answer([thought])
+        thought = self.layer.think(first, again, cell, exact(first).new_full(first.shape[:1], self.layer.tail))
+        guesses = Guesses(self.read_out(thought.states.hidden), thought.probabilities)
+        return guesses, self.layer.answer([thought], made + 1)
 
 
 def expected(task: Task) -> Task:

@@ -43,7 +43,8 @@ class Trainer:
         batch_size: examples in an update.
         clip: the largest norm of the gradient; 0 does not clip.
         evaluate_every: updates between two looks at the validation set.
-        device: "cpu" or "cuda".
+        device: where to train, as torch names it. On "cpu" the process is set to one thread for good
+            (`torch.set_num_threads`), since more gain nothing on networks of this size and stall beside other programs.
         checkpoint: a file to keep the state of training in, so that a later call goes on from it; None keeps none.
         identity: what makes this run this run; a checkpoint of another identity is refused.
         watch: what else to note of the network at each look, by name; None notes nothing more.

@@ -3,10 +3,14 @@
 import math
 from typing import Any
 
+import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from companion import checks
 from companion.answer import Answer
+from companion.layer import Layer
+from companion.precision import exact
 
 PATCHES = 4  # fine patches along a side of the picture
 
@@ -28,7 +32,7 @@ def picture_of(inputs: Float[Tensor, "time batch pixels"]) -> Float[Tensor, "bat
     return squares.permute(4, 0, 2, 5, 1, 3, 6).reshape(-1, 1, PATCHES * patch, PATCHES * patch)
 
 
-class PatchConvNet(nn.Module):
+class PatchConvNet(Layer):
     """Convolution layers from patches to the picture: the first sees patches, each further one joins neighbours.
 
     Args:
@@ -38,34 +42,45 @@ class PatchConvNet(nn.Module):
             for a patch, a quadrant and the picture; (4,) makes two, for a patch and the picture.
         overlap: False moves the first layer's filters by a whole patch, so that they see the patches of the others and
             nothing between them. True moves them by a pixel, and pools each map to one number a patch.
+        device, dtype: of the weights, as torch's own layers take them.
 
     Call it with all 24 glimpses of a picture, (24, batch, input_size). It sees the picture at once, so the outputs are
     the same at every step, (24, batch, hidden_size); it has no state, and the answer's is None.
 
     Raises:
-        ValueError: a glimpse that is no square, joins whose product is not 4, or in a call a state or other than 24
-            glimpses.
+        ValueError: a glimpse that is no square, a hidden size that is no whole number from 1 on, joins whose product is
+            not 4; in a call, inputs of another shape, a state, or other than 24 glimpses.
 
     Source: the "ConvNet" of Ba et al. 2016, Tables 2 and 3. The paper says that it has three layers and uses the same
     patches (digits), or two layers and receptive fields of 12 × 12 (faces). It leaves open what the layers after the
     first see, whether filters overlap, pooling, and what a "feature" of the tables is; ours is a feature map.
     """
 
-    def __init__(self, input_size: int, hidden_size: int, joins: tuple[int, ...] = (2, 2), overlap: bool = False):
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        joins: tuple[int, ...] = (2, 2),
+        overlap: bool = False,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
         super().__init__()
+        checks.whole(input_size=input_size, hidden_size=hidden_size)
         patch = math.isqrt(input_size)
         if patch * patch != input_size or not patch:
             raise ValueError(f"input_size is {input_size}; it must be a square number, the pixels of a square glimpse.")
         if math.prod(joins) != PATCHES or min(joins, default=0) < 1:
             raise ValueError(f"joins is {joins}; it must have the product 4, the patches along a side.")
         self.hidden_size = self.output_size = hidden_size
+        self.pixels, where = int(input_size), {"device": device, "dtype": dtype}
         if overlap:
             margin = nn.ZeroPad2d(2 * ((patch - 1) // 2, patch // 2))  # a filter for every pixel
-            layers = [margin, nn.Conv2d(1, hidden_size, patch), nn.ReLU(), nn.MaxPool2d(patch)]
+            layers = [margin, nn.Conv2d(1, hidden_size, patch, **where), nn.ReLU(), nn.MaxPool2d(patch)]
         else:
-            layers = [nn.Conv2d(1, hidden_size, patch, stride=patch), nn.ReLU()]
+            layers = [nn.Conv2d(1, hidden_size, patch, stride=patch, **where), nn.ReLU()]
         for side in joins:
-            layers += [nn.Conv2d(hidden_size, hidden_size, side, stride=side), nn.ReLU()]
+            layers += [nn.Conv2d(hidden_size, hidden_size, side, stride=side, **where), nn.ReLU()]
         self.layers = nn.Sequential(*layers, nn.Flatten())
         for layer in self.layers:
             if isinstance(layer, nn.Conv2d):
@@ -75,5 +90,6 @@ class PatchConvNet(nn.Module):
     def forward(self, inputs: Float[Tensor, "time batch pixels"], state: Any = None) -> Answer:
         if state is not None:
             raise ValueError("A PatchConvNet takes no state; give it the whole picture in one call.")
+        checks.sequence(inputs, self.pixels)
         features = self.layers(picture_of(inputs))
-        return Answer(features.expand(len(inputs), -1, -1), None, inputs.new_zeros(inputs.shape[1]), {})
+        return Answer(features.expand(len(inputs), -1, -1), None, exact(inputs).new_zeros(inputs.shape[1]), {})

@@ -25,9 +25,14 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 from torch.nn.functional import logsigmoid
 
-from companion import checks
+from companion import checks, state
 from companion.answer import Answer
+from companion.layer import Layer
 from companion.mechanisms.cell import Cell
+from companion.mechanisms.halting import halting_logit, pondering
+from companion.precision import exact
+from companion.state import HiddenState, LSTMState
+from companion.surroundings import fresh
 
 
 class Thought(NamedTuple):
@@ -40,16 +45,48 @@ class Thought(NamedTuple):
         steps: where each example stopped, (batch,).
     """
 
-    states: tuple[Tensor, ...]
+    states: HiddenState | LSTMState
     probabilities: Tensor
     divergence: Tensor
     steps: Tensor
 
     @property
-    def state(self) -> tuple[Tensor, ...]:
+    def state(self) -> HiddenState | LSTMState:
         """The state at which each example stopped, each part (batch, hidden)."""
         rows = torch.arange(len(self.steps), device=self.steps.device)
-        return tuple(part[self.steps - 1, rows] for part in self.states)
+        return type(self.states)(*(part[self.steps - 1, rows] for part in self.states))
+
+
+class PonderState(NamedTuple):
+    """What one call hands to the next: the cell's state, and how many time steps were made so far."""
+
+    cell: HiddenState | LSTMState
+    made: int
+    detach, rows = state.detach, state.rows
+
+
+def drawn_by(inputs: Float[Tensor, "time batch features"], made: int, seed: int) -> Float[Tensor, "time batch"]:
+    """Numbers in (0, 1), uniform over inputs, that go by what an example is shown and when.
+
+    So the same example gets the same answer in another batch, at another place, or in a call of its own. It is a hash:
+    the bits of the input and the time step, each times an odd number drawn by the seed, then mixed.
+
+    Args:
+        inputs: of the call.
+        made: time steps before this call.
+        seed: of the hash.
+
+    Source: the mixing is that of SplitMix64 (Steele, Lea and Flood 2014).
+    """
+    time, _, features = inputs.shape
+    odd = torch.randint(2**62, (features + 1,), generator=torch.Generator().manual_seed(seed)) * 2 + 1
+    odd = odd.to(inputs.device)
+    bits = (inputs.detach().float() + 0.0).view(torch.int32).long()  # −0 is 0
+    when = torch.arange(made, made + time, device=inputs.device).unsqueeze(1) * odd[-1]
+    mixed = (bits * odd[:-1]).sum(2) + when
+    for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15), (31, 1)):
+        mixed = (mixed ^ ((mixed >> shift) & (2 ** (64 - shift) - 1))) * factor
+    return ((mixed & (2**24 - 1)).float() + 0.5) / 2**24
 
 
 def stopped(log_left: Float[Tensor, "steps batch"], until: Float[Tensor, "*batch"]) -> Int[Tensor, " batch"]:
@@ -75,7 +112,7 @@ def divergence(log_p: Float[Tensor, "steps batch"], prior: float, max_steps: int
     return (log_p.exp() * (log_p.masked_fill(log_p == -math.inf, 0.0) - log_g)).sum(0)
 
 
-class PonderNet(nn.Module):
+class PonderNet(Layer):
     """A recurrent cell that after each application stops with a learned probability.
 
     Args:
@@ -86,23 +123,27 @@ class PonderNet(nn.Module):
         max_steps: M, the cap on inner steps.
         tail: the mass that may be left when training stops unrolling.
         seed: of the draws in evaluation mode.
+        device, dtype: of the weights, as torch's own layers take them; halting is in single precision at least.
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. N is drawn for each input
     and example; outputs are h after N steps, (time, batch, hidden_size), and that state goes to the next input. The
     cost is β KL(p ‖ g), summed over time, (batch,). The trace holds "ponder_steps", the N drawn, (time, batch), and
     "halting", p, (time, steps, batch).
 
-    In evaluation mode every call draws the same numbers, so that the same inputs get the same answer; in training mode
-    torch's own generator draws. The gradient of drawn steps is not that of (P4): train it in a
+    In evaluation mode an example's draws go by its inputs, so that it gets the same answer in every batch and call; in
+    training mode torch's own generator draws. The gradient of drawn steps is not that of (P4): train it in a
     `companion.expected_loss.PonderNetwork`.
 
     Raises:
         ValueError: an unknown cell, `prior` or `tail` outside (0, 1), a `weight` that is negative or not finite, or
-            `max_steps` that is no whole number from 1 on; in a call, inputs of another shape, or a state of other parts
-            or another batch.
+            `max_steps` that is no whole number from 1 on; in a call, inputs of another shape, or a state that is not
+            this layer's or of another batch.
 
     Source: Banino, Balaguer and Blundell 2021, section 2.
     """
+
+    settings = ("prior", "weight", "max_steps", "tail", "seed")
+    decisive = ("max_steps",)
 
     def __init__(
         self,
@@ -114,25 +155,27 @@ class PonderNet(nn.Module):
         max_steps: int = 20,
         tail: float = 0.05,
         seed: int = 0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ):
         super().__init__()
+        checks.finite(prior=prior, tail=tail, weight=weight)
         for name, value in (("prior", prior), ("tail", tail)):
             if not 0 < value < 1:
                 raise ValueError(f"{name} is {value}; it must be between 0 and 1.")
-        checks.finite(weight=weight)
         if weight < 0:
             raise ValueError(f"weight is {weight}; it must be 0 or more.")
         checks.whole(max_steps=max_steps)
         self.hidden_size = self.output_size = hidden_size
         self.prior, self.weight, self.max_steps, self.tail, self.seed = prior, weight, max_steps, tail, seed
-        self.cell = Cell(cell, input_size, hidden_size)
-        self.halt = nn.Linear(hidden_size, 1)
+        self.cell = Cell(cell, input_size, hidden_size, device, dtype)
+        self.halt = nn.Linear(hidden_size, 1, device=device, dtype=dtype)
 
     def think(
         self,
         first: Float[Tensor, "batch sums"],
         again: Float[Tensor, "batch sums"],
-        state: tuple[Tensor, ...],
+        state: HiddenState | LSTMState,
         until: Float[Tensor, " batch"],
     ) -> Thought:
         """One time step: apply the cell until each example has no more than `until` and no more than `tail` left.
@@ -145,32 +188,33 @@ class PonderNet(nn.Module):
         while len(states) < self.max_steps and bool((log_left > enough).any()):
             state = self.cell(again if states else first, state)
             states.append(state)
-            logits.append(self.halt(state[0]).squeeze(1))
+            logits.append(halting_logit(self.halt, state.hidden))
             log_left = log_left + logsigmoid(-logits[-1].detach())
         logits = torch.stack(logits)
         log_p = log_halting(logits, self.tail)
-        parts = tuple(torch.stack(part) for part in zip(*states, strict=True))
+        parts = self.cell.state(*(torch.stack(part) for part in zip(*states, strict=True)))
         steps = stopped(logsigmoid(-logits.detach()).cumsum(0), until)
         return Thought(parts, log_p.exp(), divergence(log_p, self.prior, self.max_steps), steps)
 
-    def answer(self, thoughts: list[Thought]) -> Answer:
-        """What the layer says after one thought for each time step."""
-        longest = max(len(thought.probabilities) for thought in thoughts)
-        spread = [thought.probabilities.detach() for thought in thoughts]
-        trace = {
-            "ponder_steps": torch.stack([thought.steps for thought in thoughts]),
-            "halting": torch.stack([nn.functional.pad(p, (0, 0, 0, longest - len(p))) for p in spread]),
-        }
-        outputs = torch.stack([thought.state[0] for thought in thoughts])
-        cost = self.weight * sum(thought.divergence for thought in thoughts)
-        return Answer(outputs, thoughts[-1].state, cost, trace)
+    def start(self, inputs: Float[Tensor, "time batch features"], state: PonderState | None = None) -> PonderState:
+        """The state given, checked, or that before the first step."""
+        if state is None:
+            return PonderState(self.cell.start(inputs), 0)
+        state = checks.state(state, PonderState, inputs)
+        return state._replace(cell=self.cell.start(inputs, state.cell))
 
-    def forward(self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, ...] | None = None) -> Answer:
-        state = self.cell.start(inputs, state)
-        generator = None if self.training else torch.Generator().manual_seed(self.seed)
-        drawn = torch.rand(inputs.shape[:2], generator=generator).to(inputs)
+    def answer(self, thoughts: list[Thought], made: int) -> Answer:
+        """What the layer says after one thought for each time step, of which so many were made with these."""
+        outputs = torch.stack([thought.state.hidden for thought in thoughts])
+        cost = self.weight * sum(thought.divergence for thought in thoughts)
+        trace = pondering(*zip(*((thought.steps, thought.probabilities) for thought in thoughts), strict=True))
+        return Answer(outputs, PonderState(thoughts[-1].state, made), cost, trace)
+
+    def forward(self, inputs: Float[Tensor, "time batch features"], state: PonderState | None = None) -> Answer:
+        (cell, made), _ = self.start(inputs, state), fresh(self.halt)
+        drawn = torch.rand_like(exact(inputs[:, :, 0])) if self.training else drawn_by(inputs, made, self.seed)
         thoughts = []
         for first, again, until in zip(*self.cell.drives(inputs), drawn, strict=True):
-            thoughts.append(self.think(first, again, state, until))
-            state = thoughts[-1].state
-        return self.answer(thoughts)
+            thoughts.append(self.think(first, again, cell, until))
+            cell = thoughts[-1].state
+        return self.answer(thoughts, made + len(inputs))

@@ -4,7 +4,8 @@ from companion.mechanisms.adaptive_computation import AdaptiveComputation
 from companion.mechanisms.fast_weights import FastWeights, fast_memory_read
 from companion.mechanisms.glimpse_fast_weights import GlimpseFastWeights
 from companion.mechanisms.halting import halting_distribution
-from companion.mechanisms.selection import released_weights, sparsify
+from companion.mechanisms.released import released_weights
+from companion.mechanisms.selection import sparsify
 from companion.mechanisms.sparse_attentive_backtracking import SparseAttentiveBacktracking
 
 __all__ = [

@@ -25,14 +25,18 @@ from torch import Tensor, nn
 
 from companion import checks
 from companion.answer import Answer
+from companion.layer import Layer
 from companion.mechanisms.cell import Cell
 from companion.mechanisms.fast_pondering import ponder_fast
-from companion.mechanisms.halting import Halting, halting_distribution
+from companion.mechanisms.halting import Halting, halting_distribution, halting_logit, mean_field, pondering
+from companion.precision import exact
+from companion.state import HiddenState, LSTMState
+from companion.surroundings import fresh, transformed
 
 FORMS = ("fast", "plain")
 
 
-class AdaptiveComputation(nn.Module):
+class AdaptiveComputation(Layer):
     """A recurrent cell that decides, at each time step and for each example, how often to apply itself.
 
     Args:
@@ -42,20 +46,25 @@ class AdaptiveComputation(nn.Module):
         epsilon: ε of (A3).
         max_steps: M, the cap on inner steps.
         halting_bias: b_h at the start. The paper's 1 begins with two steps.
-        form: "plain" is the definition, "fast" computes the same in less time, see `fast_pondering`.
+        form: "plain" is the definition, "fast" computes the same in less time, see `fast_pondering`. Under a transform
+            of `torch.func` it is the plain form that runs; under vmap neither can, since N decides what is computed.
+        device, dtype: of the weights, as torch's own layers take them; halting is in single precision at least.
 
-    Call it with inputs (time, batch, input_size) and optionally the state of an earlier call: (h,), or for an LSTM (h,
-    c), each (batch, hidden_size). The answer's outputs are the mean-field h, (time, batch, hidden_size); its cost is τ
+    Call it with inputs (time, batch, input_size) and optionally the state of an earlier call, a `HiddenState`, or for
+    an LSTM an `LSTMState`. The answer's outputs are the mean-field h, (time, batch, hidden_size); its cost is τ
     · Σ_t ρ_t, (batch,); its trace holds "ponder_steps", N itself, (time, batch), and "halting", the distribution p,
     (time, steps, batch).
 
     Raises:
         ValueError: an unknown cell or form, `max_steps` that is no whole number from 1 on, `epsilon` outside (0, 1), a
-            `time_penalty` that is negative or not finite; in a call, inputs of another shape, or a state of other
-            parts or another batch.
+            `time_penalty` that is negative or not finite; in a call, inputs of another shape, or a state that is not
+            this layer's or of another batch.
 
     Source: Graves 2016, section 2.
     """
+
+    settings = ("time_penalty", "epsilon", "max_steps", "form")
+    decisive = ("epsilon", "max_steps")
 
     def __init__(
         self,
@@ -67,6 +76,8 @@ class AdaptiveComputation(nn.Module):
         max_steps: int = 100,
         halting_bias: float = 1.0,
         form: str = "fast",
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ):
         super().__init__()
         checks.whole(max_steps=max_steps)
@@ -79,16 +90,16 @@ class AdaptiveComputation(nn.Module):
         self.hidden_size = self.output_size = hidden_size
         self.time_penalty, self.epsilon, self.max_steps = time_penalty, epsilon, max_steps
         self.form = form
-        self.cell = Cell(cell, input_size, hidden_size)
-        self.halt = nn.Linear(hidden_size, 1)
+        self.cell = Cell(cell, input_size, hidden_size, device, dtype)
+        self.halt = nn.Linear(hidden_size, 1, device=device, dtype=dtype)
         nn.init.constant_(self.halt.bias, halting_bias)
 
     def ponder(
         self,
         first: Float[Tensor, "batch sums"],
         again: Float[Tensor, "batch sums"],
-        state: tuple[Tensor, ...],
-    ) -> tuple[tuple[Tensor, ...], Halting]:
+        state: HiddenState | LSTMState,
+    ) -> tuple[HiddenState | LSTMState, Halting]:
         """One time step: apply the cell until every example has halted, then average (A1 to A6).
 
         `first` and `again` are what the input gives to the cell's sums, with the flag and without. The whole batch
@@ -96,30 +107,32 @@ class AdaptiveComputation(nn.Module):
         neither its answer nor its gradient knows of them.
         """
         states, units = [], []
-        spent = first.new_zeros(len(first))
+        spent = exact(first).new_zeros(len(first))
         while len(states) < self.max_steps and bool((spent < 1 - self.epsilon).any()):
             state = self.cell(again if states else first, state)  # (A1)
             states.append(state)
-            units.append(torch.sigmoid(self.halt(state[0])).squeeze(1))  # (A2)
+            units.append(torch.sigmoid(halting_logit(self.halt, state.hidden)))  # (A2)
             spent = spent + units[-1].detach()
         halting = halting_distribution(torch.stack(units), self.epsilon)  # (A3) to (A5)
-        mean_field = tuple(
-            (halting.probabilities.unsqueeze(2) * torch.stack(part)).sum(0) for part in zip(*states, strict=True)
-        )  # (A6)
-        return mean_field, halting
+        parts = (mean_field(halting.probabilities, torch.stack(part)) for part in zip(*states, strict=True))
+        return self.cell.state(*parts), halting
 
-    def forward(self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, ...] | None = None) -> Answer:
-        state = self.cell.start(inputs, state)
-        outputs, ponderings = [], []
-        ponder = partial(ponder_fast, self) if self.form == "fast" else self.ponder
+    def forward(
+        self, inputs: Float[Tensor, "time batch features"], state: HiddenState | LSTMState | None = None
+    ) -> Answer:
+        state, halt = self.cell.start(inputs, state), fresh(self.halt)
+        ponder = self.ponder
+        if self.form == "fast" and not transformed():
+            ponder = partial(ponder_fast, self.cell, halt, self.epsilon, self.max_steps)
+        outputs, spent = [], []
         for first, again in zip(*self.cell.drives(inputs), strict=True):
             state, halting = ponder(first, again, state)
-            outputs.append(state[0])
-            ponderings.append(halting)
-        steps = torch.stack([halting.steps for halting in ponderings])
-        ponder = sum(halting.steps + halting.remainder for halting in ponderings)  # Σ_t ρ_t
-        longest = int(steps.max())
-        spread = [halting.probabilities.detach() for halting in ponderings]
-        spread = [p if len(p) == longest else nn.functional.pad(p, (0, 0, 0, longest - len(p))) for p in spread]
-        trace = {"ponder_steps": steps, "halting": torch.stack(spread)}
-        return Answer(torch.stack(outputs), state, self.time_penalty * ponder, trace)
+            outputs.append(state.hidden)
+            spent.append(halting)
+        cost = self.time_penalty * sum(halting.steps + halting.remainder for halting in spent)  # (A7)
+        return Answer(
+            torch.stack(outputs),
+            state,
+            cost,
+            pondering(*zip(*((each.steps, each.probabilities) for each in spent), strict=True)),
+        )

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from companion import checks
+from companion.state import HiddenState, LSTMState
+from companion.surroundings import fresh
 
 CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
 
@@ -28,46 +30,57 @@ class Cell(nn.Module):
         ValueError: an unknown kind, or a size that is no whole number from 1 on.
     """
 
-    def __init__(self, kind: str, input_size: int, hidden_size: int):
+    def __init__(
+        self,
+        kind: str,
+        input_size: int,
+        hidden_size: int,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
+    ):
         super().__init__()
         if kind not in CELLS:
             raise ValueError(f"cell is {kind!r}; it must be one of {', '.join(CELLS)}.")
         checks.whole(input_size=input_size, hidden_size=hidden_size)
-        self.kind, self.hidden_size, self.parts = kind, hidden_size, 2 if kind == "lstm" else 1
-        self.cell = CELLS[kind](input_size + 1, hidden_size)
+        self.kind, self.hidden_size = kind, hidden_size
+        self.state = LSTMState if kind == "lstm" else HiddenState
+        self.cell = CELLS[kind](input_size + 1, hidden_size, device=device, dtype=dtype)
 
     def start(
-        self, inputs: Float[Tensor, "time batch features"], state: tuple[Tensor, ...] | None = None
-    ) -> tuple[Tensor, ...]:
-        """The state given, or one of zeros: (h,), or (h, c) for an LSTM, each (batch, hidden).
+        self, inputs: Float[Tensor, "time batch features"], state: HiddenState | LSTMState | None = None
+    ) -> HiddenState | LSTMState:
+        """The state given, checked, or one of zeros.
 
         Raises:
-            ValueError: the inputs do not have the cell's width, or the state does not belong to them.
+            ValueError: the inputs do not have the cell's width, or the state is not this cell's or not theirs.
         """
-        checks.sequence(inputs, self.cell.input_size - 1, state, self.parts)
-        return state or (inputs.new_zeros(inputs.shape[1], self.hidden_size),) * self.parts
+        checks.sequence(inputs, self.cell.input_size - 1)
+        shape = inputs.shape[1], self.hidden_size
+        if state is None:
+            return self.state(*[inputs.new_zeros(shape)] * len(self.state._fields))
+        return checks.state(state, self.state, inputs, **dict.fromkeys(self.state._fields, shape))
 
     def drives(
         self, inputs: Float[Tensor, "time batch features"]
     ) -> tuple[Float[Tensor, "time batch sums"], Float[Tensor, "time batch sums"]]:
         """What each input adds to the cell's sums: at its first inner step, and at all the others."""
-        weight, bias = self.cell.weight_ih, self.cell.bias_ih
+        weight, bias = fresh(self.cell).weight_ih, self.cell.bias_ih
         if self.kind != "gru":  # which multiplies a part of what comes from the state, bias included
             bias = bias + self.cell.bias_hh
         again = functional.linear(inputs, weight[:, :-1], bias)
         return again + weight[:, -1], again
 
-    def forward(self, drive: Float[Tensor, "batch sums"], state: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
-        """The next state, from a drive and the state before it."""
-        hidden, weight = state[0], self.cell.weight_hh.t()
+    def forward(self, drive: Float[Tensor, "batch sums"], state: HiddenState | LSTMState) -> HiddenState | LSTMState:
+        """The next state, from a drive and the state before it. `drives` comes first: it makes the weights fresh."""
+        hidden, weight = state.hidden, self.cell.weight_hh.t()
         if self.kind == "rnn":
-            return (torch.addmm(drive, hidden, weight).tanh(),)
+            return HiddenState(torch.addmm(drive, hidden, weight).tanh())
         if self.kind == "gru":
             reset, update, new = drive.chunk(3, 1)
             from_reset, from_update, from_new = torch.addmm(self.cell.bias_hh, hidden, weight).chunk(3, 1)
             keep = (update + from_update).sigmoid()
             new = (new + (reset + from_reset).sigmoid() * from_new).tanh()
-            return (new + keep * (hidden - new),)
+            return HiddenState(new + keep * (hidden - new))
         take, keep, new, give = torch.addmm(drive, hidden, weight).chunk(4, 1)
-        cell = keep.sigmoid() * state[1] + take.sigmoid() * new.tanh()
-        return give.sigmoid() * cell.tanh(), cell
+        cell = keep.sigmoid() * state.cell + take.sigmoid() * new.tanh()
+        return LSTMState(give.sigmoid() * cell.tanh(), cell)

@@ -13,17 +13,17 @@ to which the step after adds what goes back through the cell.
 Source: Graves 2016, equations 14 to 20.
 """
 
-from typing import TYPE_CHECKING
+from functools import partial
 
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
-from torch.autograd.function import once_differentiable
+from torch import Tensor, nn
 
-from companion.mechanisms.halting import Halting, spread
-
-if TYPE_CHECKING:
-    from companion.mechanisms.adaptive_computation import AdaptiveComputation
+from companion.mechanisms.cell import Cell
+from companion.mechanisms.halting import Halting, mean_field, spread
+from companion.precision import exact, uncast
+from companion.state import HiddenState, LSTMState
+from companion.surroundings import twice
 
 WORTH_SHRINKING = 4096  # numbers in a state of the batch; below, a smaller batch takes as long
 
@@ -31,63 +31,79 @@ WORTH_SHRINKING = 4096  # numbers in a state of the batch; below, a smaller batc
 class MeanField(torch.autograd.Function):
     """The states averaged by the halting distribution.
 
-    Takes the halting units h, (steps, batch), computed without a graph; N, (batch,); W_h, (1, hidden), and b_h, (1,),
-    from which the units came; and the parts of the states, each (steps, batch, hidden), first the one that halts.
+    Takes N, (batch,), and the halting units h, (steps, batch), computed without a graph; W_h, (1, hidden), and b_h,
+    (1,), from which the units came; and the parts of the states, each (steps, batch, hidden), first the one that halts.
     Returns p, (steps, batch), which has no gradient, R, (batch,), and each part's average, (batch, hidden).
     """
 
     @staticmethod
-    def forward(ctx, units, steps, weight, bias, *parts):
+    def forward(ctx, steps, units, weight, bias, *parts):
         probabilities, _, remainder = spread(units, steps)
-        ctx.save_for_backward(units, steps, weight, probabilities, *parts)
+        ctx.save_for_backward(steps, units, probabilities, weight, bias, *parts)
         ctx.mark_non_differentiable(probabilities)
-        return probabilities, remainder, *((probabilities.unsqueeze(2) * part).sum(0) for part in parts)
+        return probabilities, remainder, *(mean_field(probabilities, part) for part in parts)
 
     @staticmethod
-    @once_differentiable
+    def plain(steps, weight, bias, *parts):
+        """R and the averages, by the definition."""
+        units = torch.sigmoid(exact(parts[0]) @ exact(weight)[0] + exact(bias))
+        probabilities, _, remainder = spread(units, steps)
+        return remainder, *(mean_field(probabilities, part) for part in parts)
+
+    @staticmethod
     def backward(ctx, _, to_remainder, *to_averages):
-        units, steps, weight, probabilities, *parts = ctx.saved_tensors
-        to_p = sum((part * payoff).sum(2) for part, payoff in zip(parts, to_averages, strict=True))  # (A8)
-        at_last = to_p.gather(0, steps.unsqueeze(0) - 1) + to_remainder
-        index = torch.arange(1, len(units) + 1, device=units.device).unsqueeze(1)
-        to_sums = (to_p - at_last) * (index < steps) * units * (1 - units)  # (A9), and through the sigmoid
-        to_parts = [probabilities.unsqueeze(2) * payoff for payoff in to_averages]
-        to_parts[0].addcmul_(to_sums.unsqueeze(2), weight)  # (A10)
-        to_weight = to_sums.reshape(1, -1) @ parts[0].flatten(0, 1)
-        return None, None, to_weight, to_sums.sum().reshape(1), *to_parts
+        steps, units, probabilities, weight, bias, *parts = ctx.saved_tensors
+        with uncast(units):
+            if torch.is_grad_enabled():  # the gradient is to be differentiated once more
+                wanted, payoffs = ctx.needs_input_grad[2:], (to_remainder, *to_averages)
+                plain = partial(MeanField.plain, steps)
+                return None, None, *twice(plain, (weight, bias, *parts), wanted, payoffs)
+            payoffs = [exact(payoff) for payoff in to_averages]
+            to_p = sum((part * payoff).sum(2) for part, payoff in zip(parts, payoffs, strict=True))  # (A8)
+            at_last = to_p.gather(0, steps.unsqueeze(0) - 1) + to_remainder
+            index = torch.arange(1, len(units) + 1, device=units.device).unsqueeze(1)
+            to_sums = (to_p - at_last) * (index < steps) * units * (1 - units)  # (A9), and through the sigmoid
+            to_parts = [probabilities.unsqueeze(2) * payoff for payoff in payoffs]
+            to_parts[0].addcmul_(to_sums.unsqueeze(2), exact(weight))  # (A10)
+            to_weight = to_sums.reshape(1, -1) @ exact(parts[0]).flatten(0, 1)
+        to_parts = (to_part.to(part.dtype) for to_part, part in zip(to_parts, parts, strict=True))
+        return None, None, to_weight.to(weight.dtype), to_sums.sum().reshape(1).to(bias.dtype), *to_parts
 
 
 def ponder_fast(
-    layer: "AdaptiveComputation",
+    cell: Cell,
+    halt: nn.Linear,
+    epsilon: float,
+    max_steps: int,
     first: Float[Tensor, "batch sums"],
     again: Float[Tensor, "batch sums"],
-    state: tuple[Tensor, ...],
-) -> tuple[tuple[Tensor, ...], Halting]:
-    """One time step of a layer, as `AdaptiveComputation.ponder` has it; p comes without a gradient."""
-    weight, bias = layer.halt.weight.detach()[0], layer.halt.bias.detach()
+    state: HiddenState | LSTMState,
+) -> tuple[HiddenState | LSTMState, Halting]:
+    """One time step, as `AdaptiveComputation.ponder` has it; p comes without a gradient."""
+    weight, bias = exact(halt.weight.detach())[0], exact(halt.bias.detach())
     size, drive, rows = len(first), first, None  # rows: who still steps, once the batch has shrunk
-    spent = first.new_zeros(size)
+    spent = exact(first).new_zeros(size)
     states, units, running = [], [], []
-    while len(units) < layer.max_steps:
-        state = layer.cell(drive, state)  # (A1)
-        unit = torch.addmv(bias, state[0].detach(), weight).sigmoid_()  # (A2)
+    while len(units) < max_steps:
+        state = cell(drive, state)  # (A1)
+        with uncast(drive):
+            unit = torch.addmv(bias, exact(state.hidden.detach()), weight).sigmoid_()  # (A2)
         units.append(unit if rows is None else widened(unit, rows, size))
         states.append(state if rows is None else tuple(widened(part, rows, size) for part in state))
         spent = spent + units[-1]
-        running.append(spent < 1 - layer.epsilon)
+        running.append(spent < 1 - epsilon)
         left, drive = int(running[-1].sum()), again
         if not left:
             break
-        if 2 * left <= len(drive) and state[0].numel() > WORTH_SHRINKING:
+        if 2 * left <= len(drive) and state.hidden.numel() > WORTH_SHRINKING:
             chosen = (running[-1] if rows is None else running[-1][rows]).nonzero().squeeze(1)
             rows = chosen if rows is None else rows[chosen]
-            again, state = again[chosen], tuple(part[chosen] for part in state)
+            again, state = again[chosen], state.rows(chosen)
             drive = again
-    steps = (1 + torch.stack(running).sum(0)).clamp(max=layer.max_steps)  # (A3)
+    steps = (1 + torch.stack(running).sum(0)).clamp(max=max_steps)  # (A3)
     parts = [torch.stack(part) for part in zip(*states, strict=True)]
-    halt = layer.halt.weight, layer.halt.bias
-    probabilities, remainder, *mean_field = MeanField.apply(torch.stack(units), steps, *halt, *parts)
-    return tuple(mean_field), Halting(probabilities, steps, remainder)
+    probabilities, remainder, *averages = MeanField.apply(steps, torch.stack(units), halt.weight, halt.bias, *parts)
+    return cell.state(*averages), Halting(probabilities, steps, remainder)
 
 
 def widened(part: Float[Tensor, "rows *rest"], rows: Int[Tensor, " rows"], size: int) -> Float[Tensor, "batch *rest"]:

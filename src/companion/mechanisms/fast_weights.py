@@ -12,10 +12,10 @@ A, are written anew in every sequence, one outer product a step, and fade:
 f is a ReLU and LN layer normalisation with one gain and bias, shared by the S inner steps. The bracket W h + C x is
 computed once and held. Gradients flow through A: what was stored is part of what is learned.
 
-The memory, (F1) with (F4), exists in two forms. The matrix form keeps A, R² numbers a sequence; the attention form
-keeps the past states, t·R numbers, and never builds A. They compute the same thing; the shorter the sequence, the
-cheaper the second. The equations are numbered as in the paper, but (F2), which has no number there; the paper's second
-equation is (F5) without LN.
+The memory exists in two forms that compute the same. The matrix form keeps A, R² numbers a sequence (F1); the attention
+form keeps the past states, t·R numbers, and never builds A (F4). The shorter the sequence, the cheaper the second. What
+public code computes instead is in `fast_weights_elsewhere`. The equations are numbered as in the paper, but (F2), which
+has no number there; the paper's second equation is (F5) without LN.
 """
 
 from typing import NamedTuple
@@ -23,15 +23,15 @@ from typing import NamedTuple
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
-from torch.nn import functional
+from torch.nn.functional import relu
 
-from companion import checks
+from companion import checks, state
 from companion.answer import Answer
+from companion.layer import Layer
+from companion.precision import exact
 
 FORMS = ("auto", "matrix", "attention")
-WRITES = ("paper", "preliminary", "stale")
-NORMALISED = ("loop", "everywhere", "batch", "none")
-PRODUCTS = ("full", "diagonal")
+FEW = 64  # states of which autograd may keep a copy at each step; that is faster, but grows with the square
 
 
 def fast_memory_read(
@@ -49,9 +49,56 @@ def fast_memory_read(
 
     Source: Ba et al. 2016, equation 4.
     """
-    age = torch.arange(history.shape[1] - 1, -1, -1, device=history.device, dtype=history.dtype)
-    weights = (history * query.unsqueeze(1)).sum(2) * (rate * decay**age)  # on a CPU faster than batched products
-    return (weights.unsqueeze(2) * history).sum(1)
+    weights = fading(history.shape[1], decay, rate, history)
+    return attend(exact(history).transpose(0, 1), exact(query), weights).to(query.dtype)
+
+
+def fading(steps: int, decay: float, rate: float, like: Tensor) -> Float[Tensor, " time"]:
+    """η λ^age of so many states, oldest first: the newest has age 0."""
+    return rate * decay ** torch.arange(steps - 1, -1, -1, device=like.device, dtype=exact(like).dtype)
+
+
+def attend(
+    history: Float[Tensor, "time batch hidden"], query: Float[Tensor, "batch hidden"], fading: Float[Tensor, " time"]
+) -> Float[Tensor, "batch hidden"]:
+    """Σ_τ fading_τ h(τ) [h(τ)ᵀ query]; on a CPU faster than batched products."""
+    weights = (history * query).sum(2) * fading.unsqueeze(1)
+    return (weights.unsqueeze(2) * history).sum(0)
+
+
+class AttentionRead(torch.autograd.Function):
+    """`attend` of (query, decay, rate, *states), which keeps the states themselves for the way back and no copy."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(query, decay, rate, *states):
+        return attend(torch.stack(states), query, fading(len(states), decay, rate, query))
+
+    @staticmethod
+    def setup_context(ctx, inputs, output):
+        query, ctx.decay, ctx.rate, *states = inputs
+        ctx.save_for_backward(query, *states)
+
+    @staticmethod
+    def backward(ctx, to_read):
+        query, *states = ctx.saved_tensors
+        history, weight = torch.stack(states), fading(len(states), ctx.decay, ctx.rate, query).unsqueeze(1)
+        weights = ((history * query).sum(2) * weight).unsqueeze(2)
+        to_scores = ((history * to_read).sum(2) * weight).unsqueeze(2)
+        to_states = weights * to_read + to_scores * query
+        return (to_scores * history).sum(0), None, None, *to_states
+
+
+def same_fading(memory: tuple, layer: "FastWeights") -> None:
+    """Refuse a memory that fades otherwise than the layer's.
+
+    Raises:
+        ValueError: another decay or rate.
+    """
+    if (memory.decay, memory.rate) != (layer.decay, layer.rate):
+        theirs, ours = (f"decay {each.decay} and rate {each.rate}" for each in (memory, layer))
+        raise ValueError(f"The state's memory has {theirs}; this layer has {ours}.")
 
 
 class MatrixMemory(NamedTuple):
@@ -60,93 +107,88 @@ class MatrixMemory(NamedTuple):
     matrix: Tensor
     decay: float
     rate: float
+    detach, rows = state.detach, state.rows
 
-    @classmethod
-    def empty(cls, inputs: Tensor, layer: "FastWeights") -> "MatrixMemory":
-        return cls(inputs.new_zeros(inputs.shape[1], layer.hidden_size, layer.hidden_size), layer.decay, layer.rate)
+    def check(self, inputs: Tensor, layer: "FastWeights") -> None:
+        same_fading(self, layer)
+        checks.tensor("The state's matrix", self.matrix, inputs, (inputs.shape[1], *[layer.hidden_size] * 2))
 
     def write(self, hidden: Float[Tensor, "batch hidden"]) -> "MatrixMemory":
+        hidden = exact(hidden)
         outer = hidden.unsqueeze(2) * hidden.unsqueeze(1)
         return self._replace(matrix=self.decay * self.matrix + self.rate * outer)
 
     def read(self, query: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
-        return (self.matrix * query.unsqueeze(1)).sum(2)
+        return (self.matrix * query.unsqueeze(1)).sum(2).to(query.dtype)
 
 
 class HistoryMemory(NamedTuple):
-    """The fast memory as the states written so far, each (batch, R): one read is an attention (F4)."""
+    """The fast memory as the states written so far, each (batch, R), oldest first: one read is an attention (F4)."""
 
     history: tuple[Tensor, ...]
     decay: float
     rate: float
+    detach, rows = state.detach, state.rows
 
-    @classmethod
-    def empty(cls, inputs: Tensor, layer: "FastWeights") -> "HistoryMemory":
-        return cls((), layer.decay, layer.rate)
+    def check(self, inputs: Tensor, layer: "FastWeights") -> None:
+        same_fading(self, layer)
+        for stored in self.history:
+            checks.tensor("A state in the memory", stored, inputs, (inputs.shape[1], layer.hidden_size))
 
     def write(self, hidden: Float[Tensor, "batch hidden"]) -> "HistoryMemory":
-        return self._replace(history=(*self.history, hidden))
+        return self._replace(history=(*self.history, hidden)) if self.rate else self
 
     def read(self, query: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
-        if not self.history or not self.rate:
+        if not self.history:
             return torch.zeros_like(query)
-        return fast_memory_read(torch.stack(self.history, dim=1), query, self.decay, self.rate)
+        history, asked = [exact(stored) for stored in self.history], exact(query)
+        if len(history) <= FEW:
+            weights = fading(len(history), self.decay, self.rate, asked)
+            return attend(torch.stack(history), asked, weights).to(query.dtype)
+        return AttentionRead.apply(asked, self.decay, self.rate, *history).to(query.dtype)
 
-
-class DiagonalMemory(NamedTuple):
-    """The diagonal of A alone, (batch, R): each unit remembers its own square. Not the paper's, see `product`."""
-
-    diagonal: Tensor
-    decay: float
-    rate: float
-
-    @classmethod
-    def empty(cls, inputs: Tensor, layer: "FastWeights") -> "DiagonalMemory":
-        return cls(inputs.new_zeros(inputs.shape[1], layer.hidden_size), layer.decay, layer.rate)
-
-    def write(self, hidden: Float[Tensor, "batch hidden"]) -> "DiagonalMemory":
-        return self._replace(diagonal=self.decay * self.diagonal + self.rate * hidden.square())
-
-    def read(self, query: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
-        return self.diagonal * query
+    def folded(self) -> MatrixMemory:
+        """The same memory as a matrix (F3)."""
+        history = exact(torch.stack(self.history, 1))
+        weights = fading(len(self.history), self.decay, self.rate, history)
+        return MatrixMemory((weights.unsqueeze(1) * history).mT @ history, self.decay, self.rate)
 
 
 class FastWeightsState(NamedTuple):
     """What one call hands to the next: h(t), (batch, R), and the fast memory."""
 
     hidden: Tensor
-    memory: MatrixMemory | HistoryMemory | DiagonalMemory
+    memory: MatrixMemory | HistoryMemory
+    detach, rows = state.detach, state.rows
 
 
-class FastWeights(nn.Module):
+class FastWeights(Layer):
     """A ReLU network whose state is completed by a fast memory of its own past states.
 
     Args:
         input_size, hidden_size: widths of the input and of the state (R).
         decay: λ, the share of A that is left after a step, in [0, 1].
-        rate: η, how strongly a state is written; 0 leaves a layer-normalised RNN of one layer, for nothing reads h₀.
+        rate: η, how strongly a state is written.
         inner_steps: S, how often each step reads the memory.
-        form: "matrix" keeps A, "attention" keeps the states, "auto" takes the one with fewer multiplications.
-        write: what is stored when. "paper" stores h(t) before it is read at step t+1, as in (F1). "preliminary" stores
-            h₀ instead, "stale" reads a memory that lacks the newest state; both are found in public code.
-        normalised: where LN is applied. "loop" is the paper's (F5), "everywhere" is (F2) too, "none" leaves it out.
-            "batch" takes mean and variance of each unit over the batch, as much public code does; an example's outputs
-            then depend on the others, of which there must be some.
-        product: "full" is a matrix product. "diagonal" takes W and A for their diagonals, as an einsum over a repeated
-            index does in public code; units then do not see each other.
-        through_memory: whether gradients flow through A to what was stored, as in the paper.
+        form: "matrix" keeps A, "attention" keeps the states, "auto" takes the one with fewer multiplications, and goes
+            over to the matrix when many calls have made a long sequence.
         recurrent_init: the c of W = c·I at the start; the paper takes 0.05.
+        device, dtype: of the weights, as torch's own layers take them.
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs are
     h(t), (time, batch, R).
 
     Raises:
-        ValueError: an unknown form, write order, normalisation or product, a decay outside [0, 1], a size or number
-            of inner steps that is no whole number from 1 on, a rate that is not finite; in a call, inputs of another
-            shape, or the state of another batch.
+        ValueError: an unknown form, a decay outside [0, 1], a size or number of inner steps that is no whole number
+            from 1 on, a rate that is not finite; in a call, inputs of another shape, or a state that is not this
+            layer's or of another batch.
 
     Source: Ba et al. 2016, sections 3 and A.1.
     """
+
+    settings = ("decay", "rate", "inner_steps", "form")
+    decisive = ("decay", "rate", "inner_steps")
+    memories = (MatrixMemory, HistoryMemory)
 
     def __init__(
         self,
@@ -156,81 +198,71 @@ class FastWeights(nn.Module):
         rate: float = 0.5,
         inner_steps: int = 1,
         form: str = "auto",
-        write: str = "paper",
-        normalised: str = "loop",
-        product: str = "full",
-        through_memory: bool = True,
         recurrent_init: float = 0.05,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ):
         super().__init__()
-        for name, value, known in (
-            ("form", form, FORMS),
-            ("write", write, WRITES),
-            ("normalised", normalised, NORMALISED),
-            ("product", product, PRODUCTS),
-        ):
-            if value not in known:
-                raise ValueError(f"{name} is {value!r}; it must be one of {', '.join(known)}.")
+        if form not in FORMS:
+            raise ValueError(f"form is {form!r}; it must be one of {', '.join(FORMS)}.")
+        checks.finite(decay=decay, rate=rate, recurrent_init=recurrent_init)
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is {decay}; it must lie between 0 and 1.")
         checks.whole(input_size=input_size, hidden_size=hidden_size, inner_steps=inner_steps)
-        checks.finite(rate=rate, recurrent_init=recurrent_init)
         self.hidden_size = self.output_size = hidden_size
-        self.decay, self.rate, self.inner_steps = decay, rate, inner_steps
-        self.form, self.write, self.normalised, self.product = form, write, normalised, product
-        self.through_memory = through_memory
-        self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)  # W
-        self.input = nn.Linear(input_size, hidden_size, bias=False)  # C; LN's bias makes one here superfluous
-        self.norm = nn.LayerNorm(hidden_size)
+        self.decay, self.rate, self.inner_steps, self.form = decay, rate, inner_steps, form
+        where = {"device": device, "dtype": dtype}
+        self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False, **where)  # W
+        self.input = nn.Linear(input_size, hidden_size, bias=False, **where)  # C; LN's bias makes one here superfluous
+        self.norm = nn.LayerNorm(hidden_size, **where)
         nn.init.kaiming_uniform_(self.input.weight)  # of order one: h₀ has no LN to make up for a small C x
-        self.recurrent.weight.data = recurrent_init * torch.eye(hidden_size)
+        with torch.no_grad():
+            self.recurrent.weight.copy_(recurrent_init * torch.eye(hidden_size))
+
+    def step(
+        self, hidden: Float[Tensor, "batch hidden"], memory: tuple, drive: Float[Tensor, "batch hidden"]
+    ) -> tuple[Float[Tensor, "batch hidden"], tuple]:
+        """From h(t) and A(t) to h(t+1) and A(t+1); `drive` is C x(t)."""
+        boundary = self.recurrent(hidden) + drive
+        settled = relu(boundary)  # (F2)
+        for _ in range(self.inner_steps):
+            settled = relu(self.norm(boundary + memory.read(settled)))  # (F5)
+        return settled, memory.write(settled)  # (F1)
+
+    def forward(self, inputs: Float[Tensor, "time batch features"], state: FastWeightsState | None = None) -> Answer:
+        checks.sequence(inputs, self.input.in_features)
+        hidden, memory = self.start(inputs) if state is None else self.resume(inputs, state)
+        outputs = []
+        for drive in self.input(inputs):  # C x(t), computed for all steps at once
+            hidden, memory = self.step(hidden, memory, drive)
+            outputs.append(hidden)
+        cost = exact(inputs).new_zeros(inputs.shape[1])
+        return Answer(torch.stack(outputs), FastWeightsState(hidden, memory), cost, {})
+
+    def start(self, inputs: Float[Tensor, "time batch features"]) -> FastWeightsState:
+        """Before the first step h and A are 0."""
+        return FastWeightsState(inputs.new_zeros(inputs.shape[1], self.hidden_size), self.empty(inputs))
+
+    def empty(self, inputs: Float[Tensor, "time batch features"]) -> MatrixMemory | HistoryMemory:
+        """A = 0, in the form that serves these inputs."""
+        if self.form_for(len(inputs)) == "attention":
+            return HistoryMemory((), self.decay, self.rate)
+        matrix = exact(inputs).new_zeros(inputs.shape[1], self.hidden_size, self.hidden_size)
+        return MatrixMemory(matrix, self.decay, self.rate)
+
+    def resume(self, inputs: Float[Tensor, "time batch features"], state: FastWeightsState) -> FastWeightsState:
+        """The state of an earlier call, checked; what has become long is folded to a matrix."""
+        hidden, memory = checks.state(state, FastWeightsState, inputs, hidden=(inputs.shape[1], self.hidden_size))
+        if not isinstance(memory, self.memories):
+            raise ValueError(f"The state's memory is a {type(memory).__name__}; it must be one of this layer.")
+        memory.check(inputs, self)
+        if isinstance(memory, HistoryMemory) and memory.history and self.form == "auto":
+            if self.form_for(len(memory.history) + len(inputs)) == "matrix":
+                memory = memory.folded()
+        return FastWeightsState(hidden, memory)
 
     def form_for(self, steps: int) -> str:
         """The form that "auto" takes: over a sequence, attention costs S·T²·R multiplications, a matrix (S+1)·T·R²."""
         if self.form != "auto":
             return self.form
         return "attention" if self.inner_steps * steps <= (self.inner_steps + 1) * self.hidden_size else "matrix"
-
-    def empty_memory(
-        self, inputs: Float[Tensor, "time batch features"]
-    ) -> MatrixMemory | HistoryMemory | DiagonalMemory:
-        """What is remembered before the first step: nothing."""
-        if self.product == "diagonal":
-            return DiagonalMemory.empty(inputs, self)
-        return (MatrixMemory if self.form_for(len(inputs)) == "matrix" else HistoryMemory).empty(inputs, self)
-
-    def slow(self, hidden: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
-        """W h, or its diagonal's product with h."""
-        return hidden * self.recurrent.weight.diagonal() if self.product == "diagonal" else self.recurrent(hidden)
-
-    def stored(self, hidden: Tensor) -> Tensor:
-        """What is written, with or without a way back for its gradient."""
-        return hidden if self.through_memory else hidden.detach()
-
-    def normalise(self, summed: Tensor) -> Tensor:
-        """LN of (F5), or what the option `normalised` puts in its place."""
-        if self.normalised == "none":
-            return summed
-        if self.normalised == "batch":
-            return functional.batch_norm(summed, None, None, self.norm.weight, self.norm.bias, training=True)
-        return self.norm(summed)
-
-    def forward(self, inputs: Float[Tensor, "time batch features"], state: FastWeightsState | None = None) -> Answer:
-        checks.sequence(inputs, self.input.in_features, None if state is None else state[:1])
-        batch = inputs.shape[1]
-        if state is None:
-            state = FastWeightsState(inputs.new_zeros(batch, self.hidden_size), self.empty_memory(inputs))
-        hidden, memory = state
-        outputs = []
-        for drive in self.input(inputs):  # C x(t), computed for all steps at once
-            boundary = self.slow(hidden) + drive
-            settled = functional.relu(self.normalise(boundary) if self.normalised == "everywhere" else boundary)  # (F2)
-            if self.write == "preliminary":
-                memory = memory.write(self.stored(settled))
-            for _ in range(self.inner_steps):  # (F5)
-                settled = functional.relu(self.normalise(boundary + memory.read(settled)))
-            if self.write != "preliminary":
-                memory = memory.write(self.stored(settled if self.write == "paper" else hidden))
-            hidden = settled
-            outputs.append(hidden)
-        return Answer(torch.stack(outputs), FastWeightsState(hidden, memory), inputs.new_zeros(batch), {})

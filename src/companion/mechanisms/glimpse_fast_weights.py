@@ -32,9 +32,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
-from companion import checks
+from companion import checks, state
 from companion.answer import Answer
+from companion.layer import Layer
 from companion.mechanisms.fast_weights import HistoryMemory, MatrixMemory
+from companion.precision import exact
 
 GROUP = 6  # a coarse look, four fine ones, the coarse one again
 FORMS = ("attention", "matrix")
@@ -92,9 +94,10 @@ class GlimpseState(NamedTuple):
 
     hidden: Tensor
     memory: HistoryMemory | MatrixMemory
+    detach, rows = state.detach, state.rows
 
 
-class GlimpseFastWeights(nn.Module):
+class GlimpseFastWeights(Layer):
     """Fast weights at two levels: coarse looks are stored, fine looks are not, and one step integrates both.
 
     Args:
@@ -105,6 +108,7 @@ class GlimpseFastWeights(nn.Module):
         inner_steps: S, how often the integration reads the memory.
         form: "attention" keeps the stored states, "matrix" keeps A; they compute the same.
         recurrent_init, integration_init: the c of W = c·I and of Wᵢ = c·I at the start; the paper takes 0.05 for W.
+        device, dtype: of the weights, as torch's own layers take them.
 
     Call it with inputs (time, batch, input_size), where time is a multiple of six, and optionally the state of an
     earlier call. The answer's outputs are (time, batch, R): in each group h¹, then hᶠ after each fine look, then the
@@ -112,11 +116,14 @@ class GlimpseFastWeights(nn.Module):
 
     Raises:
         ValueError: an unknown form, a decay outside [0, 1], a size or number of inner steps that is no whole number
-            from 1 on, a rate that is not finite; in a call, inputs of another shape, the state of another batch, or a
-            number of glimpses that is no multiple of six.
+            from 1 on, a rate that is not finite; in a call, inputs of another shape, a state that is not this layer's
+            or of another batch, or a number of glimpses that is no multiple of six.
 
     Source: Ba et al. 2016, section 4.2 and Figure 3.
     """
+
+    settings = ("decay", "rate", "inner_steps", "form")
+    decisive = ("decay", "rate", "inner_steps")
 
     def __init__(
         self,
@@ -128,39 +135,53 @@ class GlimpseFastWeights(nn.Module):
         form: str = "attention",
         recurrent_init: float = 0.05,
         integration_init: float = 0.05,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ):
         super().__init__()
         if form not in FORMS:
             raise ValueError(f"form is {form!r}; it must be one of {', '.join(FORMS)}.")
+        checks.finite(decay=decay)
         if not 0 <= decay <= 1:
             raise ValueError(f"decay is {decay}; it must lie between 0 and 1.")
         checks.whole(input_size=input_size, hidden_size=hidden_size, inner_steps=inner_steps)
         checks.finite(rate=rate, recurrent_init=recurrent_init, integration_init=integration_init)
         self.hidden_size = self.output_size = hidden_size
         self.decay, self.rate, self.inner_steps, self.form = decay, rate, inner_steps, form
-        self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False)  # W
-        self.integration = nn.Linear(hidden_size, hidden_size, bias=False)  # Wᵢ
-        self.input = nn.Linear(input_size, hidden_size, bias=False)  # C; LN's bias makes one here superfluous
-        self.norm = nn.LayerNorm(hidden_size)
+        where = {"device": device, "dtype": dtype}
+        self.recurrent = nn.Linear(hidden_size, hidden_size, bias=False, **where)  # W
+        self.integration = nn.Linear(hidden_size, hidden_size, bias=False, **where)  # Wᵢ
+        self.input = nn.Linear(input_size, hidden_size, bias=False, **where)  # C; LN's bias makes one here superfluous
+        self.norm = nn.LayerNorm(hidden_size, **where)
         nn.init.kaiming_uniform_(self.input.weight)  # of order one, as in FastWeights: h₀ has no LN
-        self.recurrent.weight.data = recurrent_init * torch.eye(hidden_size)
-        self.integration.weight.data = integration_init * torch.eye(hidden_size)
+        with torch.no_grad():
+            self.recurrent.weight.copy_(recurrent_init * torch.eye(hidden_size))
+            self.integration.weight.copy_(integration_init * torch.eye(hidden_size))
 
-    def start(self, inputs: Tensor) -> GlimpseState:
+    def start(self, inputs: Float[Tensor, "time batch pixels"]) -> GlimpseState:
         """Nothing seen and nothing stored."""
         batch, size = inputs.shape[1], self.hidden_size
         if self.form == "matrix":
-            memory = MatrixMemory(inputs.new_zeros(batch, size, size), self.decay, self.rate)
+            memory = MatrixMemory(exact(inputs).new_zeros(batch, size, size), self.decay, self.rate)
         else:
             memory = HistoryMemory((), self.decay, self.rate)
         return GlimpseState(inputs.new_zeros(batch, size), memory)
 
+    def resume(self, inputs: Float[Tensor, "time batch pixels"], state: GlimpseState) -> GlimpseState:
+        """The state of an earlier call, checked."""
+        state = checks.state(state, GlimpseState, inputs, hidden=(inputs.shape[1], self.hidden_size))
+        if not isinstance(state.memory, MatrixMemory | HistoryMemory):
+            raise ValueError(f"The state's memory is a {type(state.memory).__name__}; it must be one of this layer.")
+        state.memory.check(inputs, self)
+        return state
+
     def forward(self, inputs: Float[Tensor, "time batch pixels"], state: GlimpseState | None = None) -> Answer:
-        checks.sequence(inputs, self.input.in_features, None if state is None else state[:1])
-        steps, batch, _ = inputs.shape
-        if steps % GROUP:
-            raise ValueError(f"The sequence has {steps} glimpses; it must be a multiple of six, a group a quadrant.")
-        hidden, memory = self.start(inputs) if state is None else state
+        checks.sequence(inputs, self.input.in_features)
+        if len(inputs) % GROUP:
+            raise ValueError(
+                f"The sequence has {len(inputs)} glimpses; it must be a multiple of six, a group a quadrant."
+            )
+        hidden, memory = self.start(inputs) if state is None else self.resume(inputs, state)
         drives = self.input(inputs).unflatten(0, (-1, GROUP))  # C x of all glimpses, (quadrants, 6, batch, R)
         fine, looks = torch.zeros_like(drives[:, 0]), []
         for drive in drives[:, 1:-1].unbind(1):  # (G3), all quadrants side by side
@@ -174,4 +195,5 @@ class GlimpseFastWeights(nn.Module):
             again = drives[quadrant, -1]
             hidden = integrate(fine[quadrant], again, memory, self.integration, self.norm, self.inner_steps)
             outputs.append(hidden)
-        return Answer(torch.stack(outputs), GlimpseState(hidden, memory), inputs.new_zeros(batch), {})
+        cost = exact(inputs).new_zeros(inputs.shape[1])
+        return Answer(torch.stack(outputs), GlimpseState(hidden, memory), cost, {})

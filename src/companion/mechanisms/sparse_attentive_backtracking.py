@@ -13,20 +13,30 @@ Backwards, the hand-over (h_{t-1}, c_{t-1}) is cut every `truncation` steps, on 
 cut. So credit jumps from t to the moments it attends to, and from each of them back to the start of its window.
 
 This file keeps the whole graph and is the definition; the folder `replay` computes the same with far less time and
-memory, and is what runs unless asked otherwise. What the paper does while there
-are `top_k` memories or fewer we have not seen; we take a softmax over them. The memory starts empty.
+memory, and is what runs unless asked otherwise. What the authors' released code computes instead is in `released`. What
+the paper does while there are `top_k` memories or fewer we have not seen; we take a softmax over them. The memory
+starts empty.
 """
 
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
+from torch.func import functional_call
 
-from companion import checks
+from companion import checks, state
 from companion.answer import Answer
+from companion.layer import Layer
 from companion.mechanisms.replay import Rule, SparseReplay
-from companion.mechanisms.selection import RELEASED, sparsify
+from companion.mechanisms.replay.scorers import MLPReplay, SumReplay
+from companion.mechanisms.selection import sparsify
+from companion.precision import exact, uncast
+from companion.surroundings import fresh, transformed
+
+CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
+FORMS = ("auto", "replay", "graph")
 
 
 class Memories(NamedTuple):
@@ -35,32 +45,41 @@ class Memories(NamedTuple):
     states: Tensor
     keys: Tensor
 
+    def joined_by(self, state: Float[Tensor, "batch hidden"], key: Float[Tensor, "batch hidden"]) -> "Memories":
+        new = (each.unsqueeze(1) for each in (state, key))
+        return Memories(*(torch.cat(both, dim=1) for both in zip(self, new, strict=True)))
+
 
 class SABState(NamedTuple):
     """What one call hands to the next.
 
     Attributes:
-        hidden, cell: of the LSTM, (batch, hidden).
+        hidden, cell: of the LSTM, (batch, hidden); another cell has no `cell`: None.
         memories: so far, (memories, batch, hidden).
         steps: made so far; the grid of cuts and of memories goes on from there.
     """
 
     hidden: Tensor
-    cell: Tensor
+    cell: Tensor | None
     memories: Tensor
     steps: int
+    batch_axes = {"memories": 1}
+    detach, rows = state.detach, state.rows
 
 
 class MLPScorer(nn.Module):
     """a_i = w₃ · tanh(W₁ m_i + W₂ ĥ + b) (equation S2). W₁ m_i is computed once, when m_i is stored."""
 
-    def __init__(self, hidden_size: int):
-        super().__init__()
-        self.memory = nn.Linear(hidden_size, hidden_size, bias=False)  # W₁
-        self.query = nn.Linear(hidden_size, hidden_size)  # W₂
-        self.score = nn.Linear(hidden_size, 1, bias=False)  # w₃
+    replayed_by = MLPReplay, SumReplay  # the second where the first finds numbers too large
 
-    def key(self, memory: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+    def __init__(self, hidden_size: int, device: torch.device | str | None = None, dtype: torch.dtype | None = None):
+        super().__init__()
+        where = {"device": device, "dtype": dtype}
+        self.memory = nn.Linear(hidden_size, hidden_size, bias=False, **where)  # W₁
+        self.query = nn.Linear(hidden_size, hidden_size, **where)  # W₂
+        self.score = nn.Linear(hidden_size, 1, bias=False, **where)  # w₃
+
+    def key(self, memory: Float[Tensor, "*batch hidden"]) -> Float[Tensor, "*batch hidden"]:
         return self.memory(memory)
 
     def forward(
@@ -68,32 +87,12 @@ class MLPScorer(nn.Module):
     ) -> Float[Tensor, "batch memories"]:
         return self.score(torch.tanh(keys + self.query(provisional).unsqueeze(1))).squeeze(2)
 
-
-class ReleasedScorer(nn.Module):
-    """a_i = w · tanh([ĥ ; m_i]), the score of the authors' released code.
-
-    It is a sum of a query part and a memory part. Equation S3 subtracts one of the scores from all others, the query
-    part cancels, and the weights no longer depend on the present state.
-    """
-
-    def __init__(self, hidden_size: int):
-        super().__init__()
-        self.query_weight = nn.Parameter(0.01 * torch.randn(hidden_size))
-        self.memory_weight = nn.Parameter(0.01 * torch.randn(hidden_size))
-
-    def key(self, memory: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
-        return torch.tanh(memory)
-
-    def forward(
-        self, keys: Float[Tensor, "batch memories hidden"], provisional: Float[Tensor, "batch hidden"]
-    ) -> Float[Tensor, "batch memories"]:
-        return keys @ self.memory_weight + (torch.tanh(provisional) @ self.query_weight).unsqueeze(1)
+    def weights(self) -> list[tuple[nn.Module, str]]:
+        """Where the weights are that the replay takes, in its order."""
+        return [(self.memory, "weight"), (self.query, "weight"), (self.query, "bias"), (self.score, "weight")]
 
 
-SCORERS = {"mlp": MLPScorer, "released": ReleasedScorer}
-
-
-class SparseAttentiveBacktracking(nn.Module):
+class SparseAttentiveBacktracking(Layer):
     """An LSTM that reminds itself of `top_k` of its past states, and sends credit to them.
 
     Args:
@@ -101,15 +100,17 @@ class SparseAttentiveBacktracking(nn.Module):
         top_k: memories read at each step (the paper's k_top); None attends to all of them.
         truncation: steps between two cuts of the recurrent hand-over (k_trunc); None never cuts.
         memory_every: steps between two stored memories (k_att).
-        scorer: "mlp", the paper's (S2), or "released", the authors' code, which ignores the present state.
-        normaliser: "subtract", the paper's (S3), or "softmax" over the selected memories, or what the released code
-            does: "released", or "released-mixed", see `released_weights`.
+        normaliser: "subtract", the paper's (S3), or "softmax" over the selected memories.
         mental_updates: whether credit that arrives at a memory goes on to the steps before it in its window. If not,
             it reaches the LSTM cell that made the memory and stops there.
         forget_bias: added to the forget gate's bias at the start, as in every LSTM of the book; the released code adds
             nothing.
         form: "replay", which keeps no graph and replays the windows that receive credit, or "graph", the definition, or
-            "auto": replay, except with a released normaliser, which only the definition has.
+            "auto": replay wherever it can, which is for an LSTM. Under a transform of `torch.func` it is the definition
+            that runs, and for a second derivative.
+        cell: "lstm", or another recurrence in its place in (S1): "gru", or "rnn" (tanh).
+        temperature: of the softmax; with "subtract" it matters only while memories are few.
+        device, dtype: of the weights, as torch's own layers take them; the replay is in single precision at least.
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs
     are [h ; s], (time, batch, 2·hidden_size). Its trace holds "attention", a sparse tensor (time, batch, memories), and
@@ -117,11 +118,16 @@ class SparseAttentiveBacktracking(nn.Module):
     pass fills it in.
 
     Raises:
-        ValueError: a count is no whole number from 1 on, or a scorer, normaliser or form is unknown; in a call, inputs
-            of another shape, or the state of another batch.
+        ValueError: a count is no whole number from 1 on, or a normaliser, form or cell is unknown; in a call, inputs of
+            another shape, or a state that is not this layer's or of another batch.
 
     Source: Ke et al. 2018, "SAB-augmented LSTM"; the concatenated output is that of the released code.
     """
+
+    settings = ("top_k", "truncation", "memory_every", "normaliser", "mental_updates", "temperature", "form")
+    decisive = ("top_k", "memory_every", "normaliser", "temperature")
+    scorer_class = MLPScorer
+    compiled = False
 
     def __init__(
         self,
@@ -130,79 +136,138 @@ class SparseAttentiveBacktracking(nn.Module):
         top_k: int | None = 5,
         truncation: int | None = 5,
         memory_every: int = 2,
-        scorer: str = "mlp",
         normaliser: str = "subtract",
         mental_updates: bool = True,
         forget_bias: float = 1.0,
         form: str = "auto",
+        cell: str = "lstm",
+        temperature: float = 1.0,
+        device: torch.device | str | None = None,
+        dtype: torch.dtype | None = None,
     ):
         super().__init__()
-        if form not in ("auto", "replay", "graph"):
-            raise ValueError(f"form is {form!r}; it must be 'auto', 'replay' or 'graph'.")
-        if form == "auto":
-            form = "graph" if normaliser in RELEASED else "replay"
-        elif form == "replay" and normaliser in RELEASED:
-            raise ValueError(f"form is 'replay'; it must be 'graph' or 'auto' with the normaliser {normaliser!r}.")
-        if scorer not in SCORERS:
-            raise ValueError(f"scorer is {scorer!r}; it must be one of {', '.join(SCORERS)}.")
+        if form not in FORMS:
+            raise ValueError(f"form is {form!r}; it must be one of {', '.join(FORMS)}.")
+        if cell not in CELLS:
+            raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}.")
+        if form == "replay" and cell != "lstm":
+            raise ValueError(f"form is 'replay'; it must be 'graph' or 'auto' with the cell {cell!r}.")
         checks.whole(input_size=input_size, hidden_size=hidden_size, memory_every=memory_every)
         if truncation is not None:
             checks.whole(truncation=truncation)
-        sparsify(torch.zeros(1, 1), top_k, normaliser)  # refuses bad options
+        checks.finite(forget_bias=forget_bias)
+        sparsify(torch.zeros(1, 1), top_k, normaliser, temperature)  # refuses bad options
         self.hidden_size, self.output_size = hidden_size, 2 * hidden_size
         self.top_k, self.truncation, self.memory_every = top_k, truncation, memory_every
-        self.normaliser, self.mental_updates, self.form = normaliser, mental_updates, form
-        self.cell = nn.LSTMCell(input_size, hidden_size)
-        with torch.no_grad():
-            self.cell.bias_hh[hidden_size : 2 * hidden_size] += forget_bias
-        self.scorer_name, self.scorer = scorer, SCORERS[scorer](hidden_size)
+        self.normaliser, self.temperature, self.mental_updates = normaliser, temperature, mental_updates
+        self.form = "replay" if form == "auto" and cell == "lstm" else "graph" if form == "auto" else form
+        self.kind, self.cell = cell, CELLS[cell](input_size, hidden_size, device=device, dtype=dtype)
+        if cell == "lstm":
+            with torch.no_grad():
+                self.cell.bias_hh[hidden_size : 2 * hidden_size] += forget_bias
+        self.scorer = self.scorer_class(hidden_size, device=device, dtype=dtype)
+
+    def weigh(self, scores: Float[Tensor, "batch memories"]) -> Float[Tensor, "batch memories"]:
+        """Equation S3."""
+        return sparsify(scores, self.top_k, self.normaliser, self.temperature)
 
     def remind(
-        self, provisional: Float[Tensor, "batch hidden"], memories: Memories | None
+        self, provisional: Float[Tensor, "batch hidden"], memories: Memories
     ) -> tuple[Float[Tensor, "batch hidden"], Float[Tensor, "batch memories"]]:
         """Equations S2 to S4: the summary s_t and the weights α_t, for a provisional state and the memories."""
-        if memories is None:
-            return torch.zeros_like(provisional), provisional.new_zeros(len(provisional), 0)
-        weights = sparsify(self.scorer(memories.keys, provisional), self.top_k, self.normaliser)
+        weights = self.weigh(self.scorer(memories.keys, provisional))
         return torch.bmm(weights.unsqueeze(1), memories.states).squeeze(1), weights
 
+    def advance(
+        self, x: Float[Tensor, "batch features"], hidden: Float[Tensor, "batch hidden"], cell: Tensor | None
+    ) -> tuple[Float[Tensor, "batch hidden"], Tensor | None]:
+        """Equation S1."""
+        return self.cell(x, (hidden, cell)) if self.kind == "lstm" else (self.cell(x, hidden), None)
+
     def forward(self, inputs: Float[Tensor, "time batch features"], state: SABState | None = None) -> Answer:
-        checks.sequence(inputs, self.cell.input_size, None if state is None else state[:1])
-        if state is None:
-            zeros = inputs.new_zeros(inputs.shape[1], self.hidden_size)
-            state = SABState(zeros, zeros, zeros.unsqueeze(0)[:0], 0)
-        outputs, hidden, cell, memories, trace = (self.replay if self.form == "replay" else self.graph)(inputs, *state)
+        checks.sequence(inputs, self.cell.input_size)
+        state = self.start(inputs) if state is None else self.resume(inputs, state)
+        run = self.graph
+        if self.form == "replay" and not transformed():
+            run = self.replay
+        outputs, hidden, cell, memories, trace = run(inputs, *state)
         state = SABState(hidden, cell, memories, state.steps + len(inputs))
-        return Answer(outputs, state, inputs.new_zeros(inputs.shape[1]), trace)
+        return Answer(outputs, state, exact(inputs).new_zeros(inputs.shape[1]), trace)
+
+    def compile(self) -> None:
+        """Let torch compile what the replay does with all memories at each step; it needs a C++ compiler.
+
+        The more memories, the more it saves. The first call takes half a minute longer. Sums are made in another order,
+        so that results differ in the last digits.
+        """
+        self.compiled = True
+
+    def start(self, inputs: Float[Tensor, "time batch features"]) -> SABState:
+        """Nothing seen and nothing remembered."""
+        zeros = inputs.new_zeros(inputs.shape[1], self.hidden_size)
+        return SABState(zeros, zeros if self.kind == "lstm" else None, zeros.unsqueeze(0)[:0], 0)
+
+    def resume(self, inputs: Float[Tensor, "time batch features"], state: SABState) -> SABState:
+        """The state of an earlier call, checked."""
+        shape = inputs.shape[1], self.hidden_size
+        shapes = {"hidden": shape, "memories": (None, *shape)} | ({"cell": shape} if self.kind == "lstm" else {})
+        state = checks.state(state, SABState, inputs, **shapes)
+        checks.whole(0, steps=state.steps)
+        return state
 
     def graph(self, inputs, hidden, cell, memories, start):
         """The definition, as (outputs, hidden, cell, memories, trace); all arguments but the inputs are a state's."""
-        stored = list(memories)
-        keys = [self.scorer.key(memory) for memory in stored]
-        known = Memories(torch.stack(stored, 1), torch.stack(keys, 1)) if stored else None
+        states = memories.transpose(0, 1)
+        known = Memories(states, self.scorer.key(states))
         outputs, attention = [], []
         for step, x in enumerate(inputs, start):
             if self.truncation and step % self.truncation == 0:
-                hidden, cell = hidden.detach(), cell.detach()
-            previous = hidden.detach(), cell.detach()
-            provisional, cell = self.cell(x, (hidden, cell))  # (S1)
+                hidden, cell = hidden.detach(), None if cell is None else cell.detach()
+            before = hidden.detach(), None if cell is None else cell.detach()
+            provisional, cell = self.advance(x, hidden, cell)  # (S1)
             summary, weights = self.remind(provisional, known)  # (S2-S4)
             hidden = provisional + summary
             outputs.append(torch.cat([hidden, summary], dim=1))  # (S5)
             attention.append(weights.detach())
             if (step + 1) % self.memory_every == 0:
-                remembered = hidden if self.mental_updates else self.cell(x, previous)[0] + summary.detach()
-                stored.append(remembered)
-                keys.append(self.scorer.key(remembered))
-                known = Memories(torch.stack(stored, 1), torch.stack(keys, 1))
-        padded = [nn.functional.pad(weights, (0, len(stored) - weights.shape[1])) for weights in attention]
-        memories = torch.stack(stored) if stored else memories
-        return torch.stack(outputs), hidden, cell, memories, {"attention": torch.stack(padded).to_sparse()}
+                remembered = hidden if self.mental_updates else self.advance(x, *before)[0] + summary.detach()
+                known = known.joined_by(remembered, self.scorer.key(remembered))
+        memories = known.states.transpose(0, 1)
+        padded = [nn.functional.pad(weights, (0, len(memories) - weights.shape[1])) for weights in attention]
+        trace = {} if transformed() else {"attention": torch.stack(padded).to_sparse()}
+        return torch.stack(outputs), hidden, cell, memories, trace
+
+    def places(self) -> list[tuple[nn.Module, str]]:
+        """Where the weights are that the replay takes, in its order."""
+        cell = [(self.cell, name) for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
+        return [*cell, *self.scorer.weights()]
+
+    def definition(self, start, inputs, hidden, cell, memories, *weights):
+        """The form "graph" with the weights that the replay takes; the replay asks for it for a second derivative."""
+        options = self.top_k, self.truncation, self.memory_every, self.normaliser, self.mental_updates
+        sizes = self.cell.input_size, self.hidden_size
+        plain = SparseAttentiveBacktracking(*sizes, *options, form="graph", device="meta")
+        plain.scorer = self.scorer_class(self.hidden_size, device="meta")
+        names = {part: name for name, part in plain.named_modules()}
+        places = [f"{names[part]}.{name}" for part, name in plain.places()]
+        given = dict(zip(places, weights, strict=True))
+        answer = functional_call(plain, given, (inputs, SABState(hidden, cell, memories, start)))
+        return answer.outputs, answer.state.hidden, answer.state.cell, answer.state.memories
 
     def replay(self, inputs, hidden, cell, memories, start):
         """The same, by sparse replay."""
-        trace = {}
-        options = self.top_k, self.truncation, self.memory_every, self.normaliser, self.mental_updates
-        rule = Rule(self.scorer_name, *options, start, trace)
-        weights = [*self.cell.parameters(), *self.scorer.parameters()]
-        return *SparseReplay.apply(rule, inputs, hidden, cell, memories, *weights), trace
+        given = [exact(each) for each in (inputs, hidden, cell, memories)]
+        weights = [exact(getattr(fresh(part), name)) for part, name in self.places()]
+        weights[-1] = weights[-1] / self.temperature
+        for scorer in self.scorer_class.replayed_by:
+            rule = Rule(
+                partial(scorer, compiled=self.compiled),
+                *(self.top_k, self.truncation, self.memory_every, self.normaliser, self.mental_updates, start),
+                partial(self.definition, start),
+                trace := {},
+            )
+            with uncast(inputs):
+                outputs, *parts = SparseReplay.apply(rule, *given, *weights)
+            if trace.pop("told_apart"):
+                break
+        return outputs.to(inputs.dtype), *parts, trace

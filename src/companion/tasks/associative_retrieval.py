@@ -13,6 +13,7 @@ and so have the scores of its failed models, which sit on the blind guess of fou
 """
 
 import math
+from numbers import Integral
 
 import torch
 from torch import Tensor
@@ -78,7 +79,7 @@ class AssociativeRetrieval(Task):
 
     def __init__(self, pairs: int = 4, sizes: tuple[int, ...] = (100_000, 10_000, 20_000)):
         checks.whole(1, LETTERS, pairs=pairs)
-        if len(sizes) != 3 or not all(isinstance(size, int) and size >= 1 for size in sizes):
+        if len(sizes) != 3 or not all(isinstance(size, Integral) and size >= 1 for size in sizes):
             raise ValueError(f"sizes is {sizes}; it must be three whole numbers, each at least 1.")
         self.pairs, self.length = pairs, 2 * pairs + 3
         self.sizes = dict(zip(("train", "validation", "test"), sizes, strict=True))

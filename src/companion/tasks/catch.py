@@ -29,6 +29,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from companion import checks
 from companion.tasks.task import Batch, Task, seeded
 
 ACTIONS = ("left", "stay", "right")
@@ -41,10 +42,8 @@ def check_screen(size: int, visible: int) -> None:
     Raises:
         ValueError: a screen too small to move in, or fewer than one or more than all frames visible.
     """
-    if size <= PADDLE:
-        raise ValueError(f"size is {size}; it must be at least {PADDLE + 1}.")
-    if not 1 <= visible <= size:
-        raise ValueError(f"visible is {visible}; it must lie between 1 and the size, which is {size}.")
+    checks.whole(PADDLE + 1, size=size)
+    checks.whole(1, size, visible=visible)
 
 
 class Game(NamedTuple):
@@ -149,6 +148,8 @@ class Catch(Task):
         check_screen(size, visible)
         if not 0 <= discount <= 1:
             raise ValueError(f"discount is {discount}; it must lie between 0 and 1.")
+        checks.whole(held_out_size=held_out_size)
+        checks.finite(entropy_cost=entropy_cost, value_cost=value_cost)
         for name, cost in (("entropy_cost", entropy_cost), ("value_cost", value_cost)):
             if cost < 0:
                 raise ValueError(f"{name} is {cost}; it must not be negative.")

@@ -6,7 +6,7 @@
 Source: Ba et al. 2016, section 4.2.
 """
 
-from companion import data
+from companion import checks, data
 from companion.tasks.glimpses import Glimpses
 
 CLASSES = 10
@@ -32,9 +32,8 @@ class DigitGlimpses(Glimpses):
         if source not in sources:
             raise ValueError(f"source is {source!r}; it must be 'excerpt' or 'full'.")
         pictures, classes = sources[source]("train")
+        checks.whole(1, len(classes) - 1, validation_size=validation_size)
         cut = len(classes) - validation_size
-        if not 0 < cut < len(classes):
-            raise ValueError(f"validation_size is {validation_size}; it must lie between 1 and {len(classes) - 1}.")
         splits = {
             "train": (pictures[:cut], classes[:cut]),
             "validation": (pictures[cut:], classes[cut:]),

@@ -17,7 +17,7 @@ import torch
 from jaxtyping import Bool, Int64
 from torch import Tensor
 
-from companion import data
+from companion import checks, data
 from companion.data.faces import NAMES, SOURCES, check_source
 from companion.tasks.glimpses import Glimpses
 from companion.tasks.task import seeded
@@ -43,10 +43,8 @@ def by_person(people: Int64[Tensor, " n"], fold: int, folds: int) -> dict[str, B
         ValueError: fewer than two folds, more folds than people, or a fold that does not exist.
     """
     everyone = people.unique()
-    if not 2 <= folds <= len(everyone):
-        raise ValueError(f"folds is {folds}; it must lie between 2 and {len(everyone)}, the number of people.")
-    if not 1 <= fold <= folds:
-        raise ValueError(f"fold is {fold}; it must lie between 1 and {folds}.")
+    checks.whole(2, len(everyone), folds=folds)
+    checks.whole(1, folds, fold=fold)
     dealt = everyone[torch.randperm(len(everyone), generator=seeded("train", 0))]
     tested = torch.arange(len(everyone)) % folds == fold - 1
     others = dealt[~tested]

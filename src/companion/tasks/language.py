@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from companion import data
+from companion import checks, data
 from companion.tasks.task import Batch, Follow, Task
 
 TOGETHER = 10_000_000  # pairs of characters that are counted in one go
@@ -99,13 +99,10 @@ class Language(Task):
     ):
         if source not in SOURCES:
             raise ValueError(f"source is {source!r}; it must be one of {', '.join(SOURCES)}.")
-        for name, windows in (("validation_windows", validation_windows), ("test_windows", test_windows)):
-            if windows < 1:
-                raise ValueError(f"{name} is {windows}; it must be at least 1.")
+        checks.whole(validation_windows=validation_windows, test_windows=test_windows)
         parts = SOURCES[source]()
         longest = min(map(len, parts)) - 1
-        if not 1 <= length <= longest:
-            raise ValueError(f"length is {length}; it must lie between 1 and {longest}.")
+        checks.whole(1, longest, length=length)
         self.length, self.summed = length, summed
         self.characters = bytes(sorted(set(parts[0])))
         unseen = bool(set(parts[1] + parts[2]) - set(self.characters))

@@ -53,8 +53,8 @@ class Parity(Task):
         checks.whole(bits=bits, held_out_size=held_out_size)
         if placement not in ("prefix", "scattered"):
             raise ValueError(f"placement is {placement!r}; it must be 'prefix' or 'scattered'.")
-        if most is not None and not 1 <= most <= bits:
-            raise ValueError(f"most is {most}; it must be between 1 and the number of bits, which is {bits}.")
+        if most is not None:
+            checks.whole(1, bits, most=most)
         self.input_size = self.bits = bits
         self.most = bits if most is None else most
         self.placement, self.held_out_size = placement, held_out_size

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.nn import functional
 
+from companion import checks
 from companion.tasks.task import Batch, Task, seeded
 
 CLASSES = 10
@@ -52,16 +53,16 @@ class PixelByPixel(Task):
         validation_size: int,
         permuted: bool = False,
     ):
-        if pool < 1 or side % pool:
+        checks.whole(pool=pool)
+        if side % pool:
             raise ValueError(f"pool is {pool}; it must divide {side}.")
         self.pool, self.length = pool, (side // pool) ** 2
         self.order = torch.arange(self.length)
         if permuted:
             self.order = torch.randperm(self.length, generator=seeded("train", 0))
         pixels, classes = self.line_up(*read("train"))
+        checks.whole(1, len(classes) - 1, validation_size=validation_size)
         cut = len(classes) - validation_size
-        if not 0 < cut < len(classes):
-            raise ValueError(f"validation_size is {validation_size}; it must lie between 1 and {len(classes) - 1}.")
         self.splits = {
             "train": Batch(pixels[:, :cut], classes[:cut]),
             "validation": Batch(pixels[:, cut:], classes[cut:]),

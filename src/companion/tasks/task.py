@@ -6,6 +6,8 @@ from typing import ClassVar, NamedTuple
 import torch
 from torch import Tensor, nn
 
+from companion import checks
+
 SPLITS = ("train", "validation", "test")
 SEEDS_PER_SPLIT = 1_000_000_000
 
@@ -99,6 +101,5 @@ def seeded(split: str, seed: int) -> torch.Generator:
     """
     if split not in SPLITS:
         raise ValueError(f"split is {split!r}; it must be one of {', '.join(SPLITS)}.")
-    if not 0 <= seed < SEEDS_PER_SPLIT:
-        raise ValueError(f"seed is {seed}; it must lie between 0 and {SEEDS_PER_SPLIT - 1}.")
+    checks.whole(0, SEEDS_PER_SPLIT - 1, seed=seed)
     return torch.Generator().manual_seed(SPLITS.index(split) * SEEDS_PER_SPLIT + seed)

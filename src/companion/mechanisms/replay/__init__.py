@@ -17,8 +17,8 @@ for ∂L/∂x:
 
 Where the weights are a softmax, α_ti stands in place of 1/Z in R2, and there is no θ_t.
 
-`choice` says what a step reads, `scorers` how memories are scored, `walk` is the way back, and `function` ties them
-together.
+`choice` says what a step reads, `scorers` how memories are scored, `window` replays the LSTM, `walk` is the way back,
+and `function` ties them together.
 """
 
 from companion.mechanisms.replay.function import Rule, SparseReplay

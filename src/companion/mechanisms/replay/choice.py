@@ -1,5 +1,6 @@
 """What a step reads: which memories, with which weights, and where they lie."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import torch
@@ -13,12 +14,13 @@ class Choice(NamedTuple):
 
     Attributes:
         scores: of the selected memories, (rows, selected), best first.
-        selected: where they lie in a bank whose memories and examples are flattened, (rows, selected).
+        selected: where they lie in a bank whose memories and examples are flattened, (rows, selected); None if a step
+            read all the memories there were, in their order.
         threshold: whether the last one only sets the threshold of S3 and has no weight.
     """
 
     scores: Tensor
-    selected: Tensor
+    selected: Tensor | None
     threshold: bool
 
     @property
@@ -28,7 +30,10 @@ class Choice(NamedTuple):
 
     def of(self, rows: Tensor | None) -> "Choice":
         """What the given examples read; None for all of them."""
-        return self if rows is None else Choice(self.scores[rows], self.selected[rows], self.threshold)
+        if rows is None:
+            return self
+        selected = every(*self.scores.T.shape, rows) if self.selected is None else self.selected[rows]
+        return Choice(self.scores[rows], selected, self.threshold)
 
     def weights(self) -> Tensor:
         return weigh(self.scores) if self.threshold else self.scores.softmax(1)
@@ -45,20 +50,61 @@ class Bank(NamedTuple):
     entries: Tensor
 
 
+def every(known: int, batch: int, rows: Tensor) -> Tensor:
+    """Where all memories of some examples lie, (rows, known)."""
+    return torch.arange(known, device=rows.device) * batch + rows.unsqueeze(1)
+
+
+class Cache:
+    """A place for what several passes over the memories leave for each other: as many at a time as stay in the cache.
+
+    Args:
+        bank: the memories, (memories, batch, hidden). On a GPU all are taken at once.
+    """
+
+    numbers = 2**17  # half a megabyte
+
+    def __init__(self, bank: Tensor):
+        self.at_once = max(1, len(bank) if bank.is_cuda else self.numbers // (bank[0].numel() if len(bank) else 1))
+        self.scratch = bank.new_empty(min(self.at_once, len(bank)), *bank.shape[1:])
+
+    def parts(self, known: int) -> Iterator[tuple[slice, Tensor]]:
+        """The places of so many memories, some at a time, each with scratch of their shape, (some, batch, hidden)."""
+        for begin in range(0, known, self.at_once):
+            end = min(known, begin + self.at_once)
+            yield slice(begin, end), self.scratch[: end - begin]
+
+    def blocks(self, bank: Tensor, scores: Tensor) -> list[tuple[Tensor, Tensor, Tensor, Tensor]]:
+        """The whole bank in such parts, made once: memories, scratch, the scratch as a matrix, their flat scores."""
+        parts = zip(bank.split(self.at_once), scores.split(self.at_once), strict=True)
+        scratches = ((part, self.scratch[: len(part)], to) for part, to in parts)
+        return [(part, scratch, scratch.flatten(0, 1), to.view(-1)) for part, scratch, to in scratches]
+
+
 def choose(scores: Tensor, top_k: int | None, normaliser: str) -> Choice:
     """Which memories a step reads, from the scores (memories, batch) of all of them, which may be overwritten later."""
     known, batch = scores.shape
-    rows = torch.arange(batch, device=scores.device).unsqueeze(1)
-    if top_k is None or known <= top_k:
-        return Choice(scores.T.clone(), torch.arange(known, device=scores.device) * batch + rows, False)
+    if top_k is None:
+        return Choice(scores.T.clone(), None, False)
+    rows = torch.arange(batch, device=scores.device)
+    if known <= top_k:
+        return Choice(scores.T.clone(), every(known, batch, rows), False)
     threshold = normaliser == "subtract"
     best, selected = scores.topk(top_k + threshold, dim=0)
-    return Choice(best.T, selected.T * batch + rows, threshold)
+    return Choice(best.T, selected.T * batch + rows.unsqueeze(1), threshold)
 
 
 def read(bank: Tensor, selected: Tensor) -> Tensor:
     """From a bank (memories, batch, hidden) to (rows, selected, hidden)."""
     return bank.flatten(0, 1).index_select(0, selected.flatten()).unflatten(0, selected.shape)
+
+
+def read_all(bank: Tensor, weights: Tensor, cache: "Cache") -> Tensor:
+    """Σ_i α_i m_i over the first memories of a bank, (batch, hidden), for weights (batch, those memories)."""
+    total = torch.zeros_like(bank[0])
+    for part, scratch in cache.parts(weights.shape[1]):
+        total += torch.mul(bank[part], weights.T[part].unsqueeze(2), out=scratch).sum(0)
+    return total
 
 
 def add(bank: Tensor, selected: Tensor, credit: Tensor) -> None:
@@ -67,8 +113,14 @@ def add(bank: Tensor, selected: Tensor, credit: Tensor) -> None:
 
 
 def attention(chosen: list[Choice | None], like: Tensor) -> Tensor:
-    """The weights as a sparse tensor (time, batch, memories); `like` is (memories, batch, hidden)."""
+    """The weights, (time, batch, memories), a sparse tensor if they are sparse; `like` is (memories, batch, hidden)."""
     memories, batch = like.shape[:2]
+    if any(choice is not None and choice.selected is None for choice in chosen):
+        dense = like.new_zeros(len(chosen), batch, memories)
+        for t, choice in enumerate(chosen):
+            if choice is not None:
+                dense[t, :, : choice.scores.shape[1]] = choice.weights()
+        return dense
     read = [(t, choice.kept, choice.weights()) for t, choice in enumerate(chosen) if choice is not None]
     times, flat, values = zip(*read, strict=True) if read else ([], [], [])
     flat = torch.cat([like.new_empty(0, dtype=torch.long), *(each.flatten() for each in flat)])

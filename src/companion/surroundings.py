@@ -1,0 +1,54 @@
+"""What a fast form has to know of the network around it, so that it computes what the plain form would.
+
+A plain form calls its modules and leaves the rest to torch. A fast form takes weights out of a module and writes its
+own way back; so it has to see to three things: that a weight which is made anew before each call is made (`fresh`),
+that a function transform finds the plain form (`transformed`), and that a second derivative finds it, too (`twice`).
+"""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils.prune import BasePruningMethod
+from torch.nn.utils.spectral_norm import SpectralNorm
+from torch.nn.utils.weight_norm import WeightNorm
+
+MAKE_WEIGHTS = (BasePruningMethod, SpectralNorm, WeightNorm)
+
+
+def fresh(module: nn.Module) -> nn.Module:
+    """The module, whose weights are made from what they are learned as.
+
+    Pruning and the older weight and spectral normalisation do so in a hook before each call; parametrisations need
+    nothing, they do so whenever a weight is asked for.
+    """
+    for hook in module._forward_pre_hooks.values():
+        if isinstance(hook, MAKE_WEIGHTS):
+            hook(module, None)
+    return module
+
+
+def transformed() -> bool:
+    """Whether a transform of `torch.func` is at work, such as grad, vmap or jvp."""
+    return torch._C._functorch.maybe_current_level() is not None
+
+
+def twice(
+    plain: Callable[..., Sequence[Tensor]], inputs: Sequence[Tensor], needed: Sequence[bool], payoffs: Sequence[Tensor]
+) -> list[Tensor | None]:
+    """The gradients of a plain form, such that they can be differentiated once more.
+
+    Args:
+        plain: a function of the inputs.
+        inputs: of a `torch.autograd.Function`, as its context saved them.
+        needed: which of them need a gradient.
+        payoffs: the gradients of what `plain` returns; None for one that nobody asked for.
+    """
+    with torch.enable_grad():
+        inputs = [each.view_as(each) for each in inputs]  # not themselves: one may have been made from another
+        made = plain(*inputs)
+        kept = [(each, payoff) for each, payoff in zip(made, payoffs, strict=True) if payoff is not None]
+        asked = [each for each, wanted in zip(inputs, needed, strict=True) if wanted]
+        outputs, payoffs = zip(*kept, strict=True)
+        found = iter(torch.autograd.grad(outputs, asked, payoffs, create_graph=True, allow_unused=True))
+    return [next(found) if wanted else None for wanted in needed]
