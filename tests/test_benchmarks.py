@@ -64,13 +64,14 @@ def test_what_autograd_keeps_is_counted_once_and_without_the_weights():
 
 @pytest.mark.parametrize(("steps", "batch"), [(7, 3), (20, 2)])
 def test_what_full_attention_keeps_has_a_closed_form(steps, batch):
-    """Inputs, outputs [h ; s], memories, keys, a first state; and of each pair of steps a score and a place."""
+    """Inputs, outputs [h ; s], memories, keys, a first state; of each pair of steps a score; w₃ / T."""
     script = memory()
     width = script["INPUT"] + 4 * script["HIDDEN"]
     singles = 4 * batch * (steps * width + script["HIDDEN"])
-    pairs = (4 + 8) * batch * steps * (steps - 1) // 2
+    pairs = 4 * batch * steps * (steps - 1) // 2
+    scaled = 4 * script["HIDDEN"]
     found = [script["counted"]("LSTM + self-attention", "kept", steps, batch) for _ in range(2)]
-    assert found == [singles + pairs] * 2
+    assert found == [singles + pairs + scaled] * 2
 
 
 @pytest.mark.parametrize("layer", ["SAB, replay", "LSTM + self-attention"])

@@ -15,6 +15,7 @@ FIRST = "the definition, or the form that is right for any call"
 HELD_OUT = "1,000 examples: a share is off by 1.6 % at most, one standard deviation"
 EACH = "500 sequences of each length: a share of one length is off by 2.2 % at most, one standard deviation"
 PLAIN = "nothing unless it is asked for"
+TORCH = {"device": (None, "torch's own default"), "dtype": (None, "torch's own default")}
 
 # What takes it → its argument → the value, and where that is from.
 DEFAULTS = {
@@ -22,24 +23,23 @@ DEFAULTS = {
         "top_k": (5, f"{KE}, released code, its README's run of copying"),
         "truncation": (5, f"{KE}, released code, its README's run of copying"),
         "memory_every": (2, f"{KE}, released code's default"),
-        "scorer": ("mlp", f"{KE}: two layers of weights and a tanh; (S2)"),
         "normaliser": ("subtract", f"{KE}: (S3)"),
         "mental_updates": (True, f"{KE}: the mechanism, of which an ablation takes them away"),
         "forget_bias": (1.0, "Le et al. 2015, who search from 1 on; the same in every LSTM of the book"),
         "form": ("auto", FIRST),
+        "cell": ("lstm", f"{KE}: (S1)"),
+        "temperature": (1.0, f"{KE}: a softmax as it is, and (S3) does not change with it"),
+        **TORCH,
     },
-    mechanisms.sparsify: {"normaliser": ("subtract", f"{KE}: (S3)")},
+    mechanisms.sparsify: {"normaliser": ("subtract", f"{KE}: (S3)"), "temperature": (1.0, PLAIN)},
     mechanisms.released_weights: {"mixed": (False, "each example by itself")},
     mechanisms.FastWeights: {
         "decay": (0.9, f"{BA}, A.1, on associative retrieval"),
         "rate": (0.5, f"{BA}, 3.1 and A.1"),
         "inner_steps": (1, f"{BA}, 3.1: S = 1"),
         "form": ("auto", FIRST),
-        "write": ("paper", f"{BA}, equation 1"),
-        "normalised": ("loop", f"{BA}, equation 5"),
-        "product": ("full", f"{BA}, equation 2"),
-        "through_memory": (True, f"{BA}, 3: the gradient goes through the fast weights"),
         "recurrent_init": (0.05, f"{BA}, A.1"),
+        **TORCH,
     },
     mechanisms.GlimpseFastWeights: {
         "decay": (0.95, f"{BA}, 3.1, unless noted otherwise"),
@@ -48,6 +48,7 @@ DEFAULTS = {
         "form": ("attention", "four writes to a picture: the cheap form"),
         "recurrent_init": (0.05, f"{BA}, A.1"),
         "integration_init": (0.05, "as the other slow matrix; the paper leaves it open"),
+        **TORCH,
     },
     mechanisms.AdaptiveComputation: {
         "cell": ("lstm", f"{GRAVES}, 3.2 to 3.5: all experiments but parity"),
@@ -59,25 +60,30 @@ DEFAULTS = {
         "max_steps": (100, f"{GRAVES}, 3: M = 100 in all experiments but addition"),
         "halting_bias": (1.0, f"{GRAVES}, 3: b_h starts at 1"),
         "form": ("fast", "computes the same as the definition"),
+        **TORCH,
     },
     baselines.LSTM: {
         "truncation": (None, "full backpropagation through time"),
         "forget_bias": (1.0, "Le et al. 2015, who search from 1 on; the same in every LSTM of the book"),
+        **TORCH,
     },
-    baselines.IRNN: {"recurrent_init": (0.5, f"{BA}, A.1")},
-    baselines.LayerNormRNN: {"recurrent_init": (0.5, f"{BA}, A.1, of their IRNN")},
+    baselines.IRNN: {"recurrent_init": (0.5, f"{BA}, A.1"), **TORCH},
+    baselines.LayerNormRNN: {"recurrent_init": (0.5, f"{BA}, A.1, of their IRNN"), **TORCH},
     baselines.SettlingRNN: {
         "inner_steps": (1, "as deep as the fast weights, which it is the control of"),
         "recurrent_init": (0.5, f"{BA}, A.1, of their IRNN"),
+        **TORCH,
     },
     baselines.AssociativeLSTM: {
         "copies": (4, f"{BA}, 4.1"),
         "heads": (3, f"{BA}, 4.1"),
         "forget_bias": (1.0, "as in every LSTM of the book"),
+        **TORCH,
     },
     baselines.FixedRepeats: {
         "cell": ("lstm", "as adaptive computation, which it is compared with"),
         "repeats": (2, f"as often as adaptive computation begins with: {GRAVES}, b_h = 1"),
+        **TORCH,
     },
     baselines.PonderNet: {
         "cell": ("lstm", "as adaptive computation, which it is compared with"),
@@ -86,16 +92,19 @@ DEFAULTS = {
         "max_steps": (20, f"{BANINO}, parity: M = 20"),
         "tail": (0.05, f"{BANINO}, parity: training unrolls until 0.05 is left"),
         "seed": (0, "any: the draws of evaluation are the same in every run"),
+        **TORCH,
     },
     baselines.PatchConvNet: {
         "joins": ((2, 2), f"{BA}, 4.2: three layers for digits"),
         "overlap": (False, f"{BA}, 4.2: the patches of the other models"),
+        **TORCH,
     },
     baselines.Transformer: {
         "layers": (2, "as wide and deep as fits a CPU; the paper prints no sizes"),
         "heads": (4, "divides every width that the notebooks have"),
         "length": (1024, f"{KE}: CIFAR-10 has 1,024 pixels, the longest of its image experiments"),
         "dropout": (0.0, "runs stay deterministic"),
+        **TORCH,
     },
     tasks.Adding: {"held_out_size": (1000, HELD_OUT)},
     tasks.Addition: {
@@ -182,7 +191,12 @@ DEFAULTS = {
         "watch": (None, PLAIN),
         "averaging": (0.0, PLAIN),
     },
-    Model: {"task": (None, PLAIN), "watch": (None, PLAIN), "averaging": (0.0, PLAIN)},
+    Model: {
+        "task": (None, PLAIN),
+        "watch": (None, PLAIN),
+        "averaging": (0.0, PLAIN),
+        "label": ("", "its name says it"),
+    },
 }
 OWN = [each for part in (mechanisms, baselines, tasks) for each in map(part.__dict__.get, part.__all__)]
 

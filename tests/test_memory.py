@@ -108,3 +108,11 @@ def test_on_a_gpu_torch_is_asked(monkeypatch):
     monkeypatch.setattr(memory, "peak_resident_bytes", lambda: pytest.fail("the process was asked"))
     assert peak_memory_mb("cuda:1") == 5
     assert asked == ["cuda:1"]
+
+
+def test_where_torch_keeps_no_account_the_process_is_asked(monkeypatch):
+    monkeypatch.setattr(memory, "peak_resident_bytes", lambda: 3 * 2**20)
+    assert not hasattr(torch.mps, "max_memory_allocated")
+    assert peak_memory_mb("mps") == 3
+    monkeypatch.setattr(torch.xpu, "max_memory_allocated", lambda device: 7 * 2**20)
+    assert peak_memory_mb("xpu:1") == 7

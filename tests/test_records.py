@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import pytest
 
 from companion import records
-from companion.records import Record, RecordError, commit, load, seal
+from companion.records import Record, RecordError, commit, environment, label, load, seal
 
 RECORD = Record(
     experiment="ponder/parity", model="rnn", profile="smoke", seed=0, parameters={"bits": 2}, search=[], chosen={},
@@ -90,3 +90,33 @@ def test_the_recipe_is_under_the_seal(tmp_path):
     path.write_text(json.dumps(body | {"recipe": "abd"}))
     with pytest.raises(RecordError, match="was changed after its run"):
         load(path)
+
+
+def test_a_label_is_no_part_of_the_result(tmp_path):
+    """A row may be called otherwise later; whether a record is whole, and of which run weights are, stays."""
+    named = replace(RECORD, label="RNN")
+    assert (label(RECORD), label(named)) == ("rnn", "RNN")
+    assert named.seal == RECORD.seal
+    path = named.save(tmp_path)
+    assert load(path) == named
+    body = json.loads(path.read_text())
+    del body["label"]  # as older records are
+    path.write_text(json.dumps(body))
+    assert load(path) == RECORD
+    path.write_text(json.dumps(body | {"label": "RNN", "steps": 2}))
+    with pytest.raises(RecordError, match="was changed after its run"):
+        load(path)
+
+
+def test_a_record_knows_the_kind_of_its_device_and_older_ones_by_its_name(monkeypatch):
+    kinds = [{"kind": "mps", "device": "arm64"}, {"device": "NVIDIA H200"}, {"device": "Intel(R) Xeon(R)"}]
+    assert [replace(RECORD, environment=each).kind for each in kinds] == ["mps", "cuda", "cpu"]
+    monkeypatch.setattr("torch.xpu.get_device_name", lambda device: f"the maker's {device}")
+    monkeypatch.setattr(records, "processor", lambda: "the processor")
+    found = {device: environment(device) for device in ("cpu", "xpu:1", "mps")}
+    assert {device: each["device"] for device, each in found.items()} == {
+        "cpu": "the processor",
+        "xpu:1": "the maker's xpu:1",
+        "mps": "the processor",
+    }
+    assert [each["kind"] for each in found.values()] == ["cpu", "xpu", "mps"]

@@ -24,7 +24,8 @@ COMMITTED = sorted((ROOT / "book" / "results").glob("*/*/*.json"))
 
 def experiment(**changes):
     task = Parity(2, held_out_size=20)
-    table = {"rnn": Model(lambda: Network(task, FixedRepeats(2, 8, "rnn", 1)), grid(learning_rate=[1e-3, 1e-2]))}
+    candidates = grid(learning_rate=[1e-3, 1e-2])
+    table = {"rnn": Model(lambda: Network(task, FixedRepeats(2, 8, "rnn", 1)), candidates, label="RNN, 1 step")}
     chosen = {
         "models": ["rnn"], "seed": 0, "device": "cpu", "records": "", "checkpoints": "", "weights": "",
         "profile": "smoke",
@@ -45,9 +46,10 @@ def test_a_run_leaves_a_record_with_what_the_design_asks_for(saved):
     asked = (
         "experiment model profile seed parameters metrics history steps wall_seconds peak_memory_mb environment commit"
     )
-    assert set(body) == {*asked.split(), "search", "chosen", "seal", "recipe"}
-    assert set(body["environment"]) == {"python", "torch", "device", "threads"}
+    assert set(body) == {*asked.split(), "search", "chosen", "seal", "recipe", "label"}
+    assert set(body["environment"]) == {"python", "torch", "kind", "device", "threads"}
     assert body["environment"]["threads"] == 1
+    assert body["label"] == "RNN, 1 step"
     assert body["steps"] == 20
     assert [each["learning_rate"] for each in body["search"]][:2] == [1e-3, 1e-2]
     best = min(body["search"], key=lambda each: each["loss"])

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 import yaml
 from papermill.translators import PythonTranslator
 from torch import nn
@@ -11,6 +12,7 @@ from companion.experiment import Model, grid, known
 from companion.settings import (
     FOLDERS,
     SettingsError,
+    devices_of,
     essential,
     injected_names,
     literals,
@@ -142,19 +144,50 @@ def test_an_unknown_profile_is_refused():
     assert refusal(profile="huge") == "The profile 'huge' is unknown; it must be one of smoke, laptop, paper."
 
 
-def test_an_unknown_device_is_refused():
-    assert "unknown" in refusal(device="gpu")
-    assert "not supported" in refusal(device="meta")
+@pytest.fixture
+def machine(monkeypatch):
+    """Says how many devices of each kind torch finds here."""
+
+    def has(**counts):
+        for kind in ("cuda", "mps", "xpu"):
+            monkeypatch.setattr(f"torch.{kind}.device_count", lambda kind=kind: counts.get(kind, 0))
+        accelerator = next((torch.device(kind) for kind, count in counts.items() if count), None)
+        monkeypatch.setattr("torch.accelerator.current_accelerator", lambda: accelerator)
+
+    return has
 
 
-def test_a_gpu_that_is_not_there_is_refused(monkeypatch):
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 0)
-    assert refusal(device="cuda") == "The device 'cuda' was asked for, but torch finds no such GPU here; use 'cpu'."
-    monkeypatch.setattr("torch.cuda.device_count", lambda: 1)
-    settings(namespace(device="cuda"))
-    assert "no such GPU" in refusal(device="cuda:1")
-    assert "no such GPU" in refusal(device="cuda:1000")
-    assert "not supported" in refusal(device="cpu:999")
+def test_a_device_that_torch_does_not_know_is_refused(machine):
+    machine()
+    assert refusal(device="gpu") == "The device 'gpu' is unknown to torch; this machine has 'cpu'."
+    machine(mps=1)
+    assert refusal(device="gpu") == "The device 'gpu' is unknown to torch; this machine has 'cpu' and 'mps'."
+
+
+@pytest.mark.parametrize("kind", ["cuda", "mps", "xpu"])
+def test_a_device_is_any_that_torch_finds_here(machine, kind):
+    machine(**{kind: 2})
+    for device in ("cpu", "cpu:0", kind, f"{kind}:0", f"{kind}:1"):
+        assert settings(namespace(device=device)).device == device
+    for device in (f"{kind}:2", f"{kind}:1000"):  # torch reads 1000 as -24
+        assert refusal(device=device) == (
+            f"The device {device!r} is not on this machine, as far as torch knows; it has 'cpu' and {kind!r}."
+        )
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps", "xpu:0", "hpu", "meta", "cpu:1", "cpu:999"])
+def test_a_device_that_this_machine_lacks_is_refused(machine, device):
+    machine()
+    assert refusal(device=device) == (
+        f"The device {device!r} is not on this machine, as far as torch knows; it has 'cpu'."
+    )
+
+
+def test_the_devices_of_this_machine_are_those_that_torch_names():
+    """No stand-in here: the CPU is there, and "meta", which holds no numbers, is not."""
+    assert devices_of("cpu") == 1
+    assert devices_of("meta") == 0
+    assert devices_of("cuda") == torch.cuda.device_count()
 
 
 def test_an_unknown_model_is_refused():

@@ -28,14 +28,6 @@ def test_it_is_the_cell_on_a_sequence_in_which_every_input_is_repeated(cell, rep
     assert (answer.cost == 0).all()
 
 
-@pytest.mark.parametrize("cell", CELLS)
-def test_two_calls_on_two_parts_equal_one_call(cell, float64):
-    layer, inputs = FixedRepeats(INPUT, HIDDEN, cell, 3).double(), float64(TIME, BATCH, INPUT)
-    first = layer(inputs[:1])
-    parts = torch.cat([first.outputs, layer(inputs[1:], first.state).outputs])
-    torch.testing.assert_close(parts, layer(inputs).outputs, rtol=0, atol=1e-13)
-
-
 @pytest.mark.parametrize("options", [{"repeats": 0}, {"cell": "relu"}])
 def test_bad_options_are_refused_in_one_sentence(options):
     with pytest.raises(ValueError, match=rf"^{next(iter(options))} is .*; it must be [^.]*\.$"):

@@ -19,7 +19,7 @@ def test_without_truncation_it_is_torch_s_lstm(float64):
     inputs = float64(TIME, BATCH, INPUT).requires_grad_()
     expected, (hidden, cell) = plain(inputs)
     answer = layer(inputs)
-    for mine, yours in zip((answer.outputs, *answer.state), (expected, hidden, cell), strict=True):
+    for mine, yours in zip((answer.outputs, *answer.state), (expected, hidden[0], cell[0]), strict=True):
         torch.testing.assert_close(mine, yours, rtol=0, atol=1e-14)
     torch.testing.assert_close(gradient(answer.outputs, inputs), gradient(expected, inputs))
 

@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from torch.nn import functional
 
 from companion.baselines import FixedRepeats, PonderNet
-from companion.baselines.ponder_net import divergence, log_halting
+from companion.baselines.ponder_net import divergence, drawn_by, log_halting
 
 INPUT, HIDDEN, BATCH = 3, 4, 6
 CELLS = ("rnn", "gru", "lstm")
@@ -91,8 +91,9 @@ def test_the_output_is_the_state_after_the_steps_drawn(cell, max_steps, float64)
             there = repeats(inputs[time : time + 1, b : b + 1], state)
             torch.testing.assert_close(answer.outputs[time, b], there.outputs[0, 0], rtol=0, atol=1e-12)
             state = there.state
-        for mine, yours in zip(answer.state, state, strict=True):
+        for mine, yours in zip(answer.state.cell, state, strict=True):
             torch.testing.assert_close(mine[b], yours[0], rtol=0, atol=1e-12)
+    assert answer.state.made == 2
     spread = answer.trace["halting"]
     torch.testing.assert_close(spread.sum(1), torch.ones_like(spread[:, 0]))
 
@@ -107,11 +108,15 @@ def test_the_cost_is_the_divergence_of_all_time_steps(float64):
 
 @pytest.mark.parametrize("training", [True, False])
 def test_the_steps_drawn_follow_p(training, float64):
-    """Chi-squared over the steps, for one input many times over; p here is not cut at the tail."""
-    size, layer = 20_000, make(max_steps=6, spread=2.0).train(training)
-    inputs = float64(1, 1, INPUT).expand(-1, size, -1)
+    """Chi-squared over the steps; p here is not cut at the tail.
+
+    In training for one input many times over. In evaluation for many inputs, whose p the unit does not tell apart.
+    """
+    size, options = 20_000, dict(max_steps=6, spread=2.0 if training else 0.0)
+    layer = make(**options).train(training)
+    inputs = float64(1, 1, INPUT).expand(-1, size, -1) if training else float64(1, size, INPUT)
     drawn = layer(inputs).trace["ponder_steps"][0]
-    whole = make(max_steps=6, spread=2.0, tail=1e-12)
+    whole = make(tail=1e-12, **options)
     whole.load_state_dict(layer.state_dict())
     p = whole(inputs[:, :1]).trace["halting"][0, :, 0]
     expected = size * p
@@ -120,6 +125,48 @@ def test_the_steps_drawn_follow_p(training, float64):
     assert expected.min() > 20
     squares = ((counts - expected).square() / expected).sum().item()
     assert squares < 5 + 6 * math.sqrt(2 * 5)  # the mean of five degrees of freedom, and six deviations
+
+
+KINDS_OF_INPUT = {
+    "normal numbers": lambda: torch.randn(1, 2**14, INPUT),
+    "words of bits": lambda: (torch.arange(2**14).unsqueeze(1) >> torch.arange(14) & 1).float().unsqueeze(0),
+    "signs and gaps": lambda: (torch.arange(3**9).unsqueeze(1) // 3 ** torch.arange(9) % 3 - 1).double().unsqueeze(0),
+    "one input again and again": lambda: torch.randn(INPUT).expand(2**14, 1, INPUT),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS_OF_INPUT)
+def test_the_numbers_of_evaluation_are_uniform_and_independent_over_inputs_and_time_steps(kind):
+    """Chi-squared over 64 squares: a number with the one of the next example or step, and with that of another seed."""
+    inputs = KINDS_OF_INPUT[kind]()
+    numbers, others = (drawn_by(inputs, 7, seed).flatten() for seed in (0, 1))
+    assert 0 < numbers.min() < numbers.max() < 1
+    for partner in (numbers.roll(1), others):
+        counts = ((numbers * 8).floor() * 8 + (partner * 8).floor()).long().bincount(minlength=64)
+        expected = len(numbers) / 64
+        assert ((counts - expected).square() / expected).sum() < 63 + 6 * math.sqrt(2 * 63)
+
+
+def test_the_numbers_of_evaluation_go_by_what_is_shown_and_when(float64):
+    inputs = float64(5, BATCH, INPUT).float()
+    whole = drawn_by(inputs, 0, 0)
+    assert torch.equal(drawn_by(inputs[2:, [4, 0]], 2, 0), whole[2:, [4, 0]])
+    assert torch.equal(drawn_by(inputs.double(), 0, 0), whole)
+    for other in (drawn_by(inputs, 1, 0), drawn_by(inputs, 0, 1), drawn_by(inputs.flip(2), 0, 0)):
+        assert (other != whole).all()
+    silence = torch.zeros(5, BATCH, INPUT)
+    assert torch.equal(drawn_by(-silence, 0, 0), drawn_by(silence, 0, 0)), "−0 is 0"
+
+
+def test_one_step_a_call_draws_as_many_kinds_of_steps_as_one_call(float64):
+    layer, inputs, state, drawn = make(spread=0.0).eval(), float64(1, 1, INPUT).expand(40, -1, -1), None, []
+    for x in inputs.split(1):
+        answer = layer(x, state)
+        state = answer.state
+        drawn.append(answer.trace["ponder_steps"])
+    assert torch.cat(drawn).unique().numel() > 3
+    assert torch.equal(torch.cat(drawn), layer(inputs).trace["ponder_steps"])
+    assert state.made == 40
 
 
 def test_evaluation_draws_the_same_steps_in_every_call_and_training_does_not(float64):
@@ -143,12 +190,12 @@ def test_what_one_example_does_changes_nothing_for_the_others(cell, float64):
     layer, inputs = make(cell, max_steps=30), 3 * float64(1, BATCH, INPUT)
     (first,), (again,) = layer.cell.drives(inputs)
     until = torch.full((BATCH,), layer.tail, dtype=torch.float64)
-    start = layer.cell.start(inputs)
+    start = layer.start(inputs).cell
     together = layer.think(first, again, start, until)
     assert together.steps.unique().numel() > 1
     for b in range(BATCH):
         row = slice(b, b + 1)
-        alone = layer.think(first[row], again[row], tuple(part[row] for part in start), until[row])
+        alone = layer.think(first[row], again[row], start.rows([b]), until[row])
         count = alone.steps.item()
         assert count == together.steps[b] == len(alone.probabilities)
         torch.testing.assert_close(together.probabilities[:count, b], alone.probabilities[:, 0])

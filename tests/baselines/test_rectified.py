@@ -38,14 +38,6 @@ def test_the_irnn_is_its_recursion(float64):
     torch.testing.assert_close(layer(inputs).outputs, torch.stack(expected), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("make", [IRNN, LayerNormRNN])
-def test_two_calls_on_two_parts_equal_one_call(make, float64):
-    layer, inputs = make(INPUT, HIDDEN).double(), float64(TIME, BATCH, INPUT)
-    whole, first = layer(inputs).outputs, layer(inputs[:2])
-    parts = torch.cat([first.outputs, layer(inputs[2:], first.state).outputs])
-    torch.testing.assert_close(parts, whole, rtol=0, atol=1e-13)
-
-
 @pytest.mark.parametrize("inner_steps", [1, 3])
 def test_the_settling_rnn_is_its_recursion(inner_steps, float64):
     layer, inputs = SettlingRNN(INPUT, HIDDEN, inner_steps).double(), float64(TIME, BATCH, INPUT)

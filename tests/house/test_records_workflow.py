@@ -68,7 +68,7 @@ def test_two_profiles_at_once(tmp_path):
     ("options", "words"),
     [
         ({"profiles": "desktop"}, "Unknown profile 'desktop': profiles are laptop, paper."),
-        ({"device": 0}, "Unknown device '0': a device is cpu, cuda or cuda:0."),
+        ({"device": 0}, "Unknown device '0': a device is cpu, cuda, cuda:1, mps, or another that torch has."),
         ({"device": "toaster"}, "Unknown device 'toaster'"),
         ({"steps": -5}, "The steps are '-5': it must be a whole number from 1 to 1,000,000,000."),
         ({"steps": 0}, "The steps are '0'"),
@@ -98,6 +98,8 @@ def test_a_setting_that_is_empty_is_none(tmp_path):
     assert listed(tmp_path, "laptop", **empty) == wanted("laptop")
     run = dry_run(tmp_path, "laptop", only="remind/copying/lstm.", device="cuda:1", steps=10**9)
     assert "-p device cuda:1 -p steps 1000000000 " in run.stdout + run.stderr
+    run = dry_run(tmp_path, "laptop", only="remind/copying/lstm.", device="xpu:0", steps=10**9)
+    assert "-p device xpu:0 -p steps 1000000000 " in run.stdout + run.stderr
 
 
 def kept_records() -> list[str]:

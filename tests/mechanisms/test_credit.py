@@ -10,7 +10,9 @@ import pytest
 import torch
 
 from companion.mechanisms import SparseAttentiveBacktracking
+from companion.mechanisms.released import ReleasedScores
 
+KINDS = {"mlp": SparseAttentiveBacktracking, "released": ReleasedScores}  # by the scorer
 INPUT, HIDDEN, TIME, BATCH = 2, 4, 12, 2
 GRID = [
     dict(
@@ -18,10 +20,10 @@ GRID = [
         truncation=truncation,
         memory_every=every,
         mental_updates=mental,
-        scorer=scorer,
+        kind=kind,
         normaliser=normaliser,
     )
-    for top_k, truncation, every, mental, (scorer, normaliser) in product(
+    for top_k, truncation, every, mental, (kind, normaliser) in product(
         (None, 1, 2),
         (None, 1, 4),
         (1, 3),
@@ -32,7 +34,8 @@ GRID = [
 
 
 def make(options):
-    layer = SparseAttentiveBacktracking(INPUT, HIDDEN, **options).double()
+    options = dict(options)
+    layer = KINDS[options.pop("kind", "mlp")](INPUT, HIDDEN, **options).double()
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.uniform_(-1, 1)  # large, so that no gradient is lost in rounding
@@ -46,7 +49,7 @@ def reads(layer, outputs, example, options):
     found = []
     for step in range(TIME):
         made = [s for s in range(step) if (s + 1) % options["memory_every"] == 0]
-        if options["scorer"] == "mlp":
+        if options["kind"] == "mlp":
             hidden = states[made] @ scorer.memory.weight.T + scorer.query(provisional[step])
             scores = hidden.tanh() @ scorer.score.weight[0]
         else:
@@ -58,7 +61,7 @@ def reads(layer, outputs, example, options):
             selected, threshold = ranked[:top_k], ranked[top_k : top_k + 1]
         constant = len(selected) < 2  # a single weight is one, whatever its score
         scored = [] if constant else selected + (threshold if options["normaliser"] == "subtract" else [])
-        found.append((selected, scored, options["scorer"] == "mlp" and not constant))
+        found.append((selected, scored, options["kind"] == "mlp" and not constant))
     return found
 
 

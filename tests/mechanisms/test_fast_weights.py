@@ -1,4 +1,7 @@
-"""Equations F1 to F5: the fast memory against sums and loops written out, in both forms, and its price."""
+"""Equations F1 to F5: the fast memory against sums and loops written out, in both forms, and its price.
+
+With it what public code computes instead, each class against the same loop with one line changed.
+"""
 
 import time
 from itertools import product
@@ -10,37 +13,35 @@ from torch import nn
 
 from companion.baselines import LayerNormRNN
 from companion.mechanisms import FastWeights, fast_memory_read
+from companion.mechanisms.fast_weights_elsewhere import (
+    CutMemory,
+    DiagonalProduct,
+    NormalisedEverywhere,
+    NormalisedOverBatch,
+    NotNormalised,
+    PreliminaryWrite,
+    StaleWrite,
+)
 
 INPUT, HIDDEN, TIME, BATCH = 3, 5, 8, 3
-WRITES, FORMS = ("paper", "preliminary", "stale"), ("matrix", "attention")
-OPTIONS = [
-    dict(write=write, inner_steps=inner_steps, normalised=normalised)
-    for write, inner_steps, normalised in product(WRITES, (1, 2, 3), ("loop", "everywhere"))
-]
-OPTIONS += [
-    dict(normalised="none", inner_steps=2),
-    dict(through_memory=False),
-    dict(through_memory=False, write="stale"),
-    dict(product="diagonal", inner_steps=2),
-]
+WRITES, FORMS = (FastWeights, PreliminaryWrite, StaleWrite), ("matrix", "attention")
+KINDS = [*WRITES, NormalisedEverywhere, NotNormalised, CutMemory, DiagonalProduct]
+of_every_kind = pytest.mark.parametrize(("kind", "inner_steps"), list(product(KINDS, (1, 2, 3))))
 
 
-def name(options):
-    return "-".join(str(value) for value in options.values())
-
-
-def make(form="auto", **options):
+def make(form="auto", kind=FastWeights, **options):
     """All weights random, so that the gain, the bias and the direction of every product matter.
 
     They are small where nothing normalises: the states grow without bound otherwise.
     """
-    smaller = 10 if options.get("normalised") == "none" else 2
-    layer = FastWeights(INPUT, HIDDEN, form=form, **options).double()
+    smaller = 10 if kind is NotNormalised else 2
+    layer = kind(INPUT, HIDDEN, form=form, **options).double()
     generator = torch.Generator().manual_seed(3)
     with torch.no_grad():
         for parameter in layer.parameters():
             parameter.copy_(torch.randn(parameter.shape, generator=generator, dtype=torch.float64) / smaller)
-        layer.norm.weight.add_(1.0)
+        if kind is not NotNormalised:
+            layer.norm.weight.add_(1.0)
     return layer
 
 
@@ -51,9 +52,9 @@ def normalised(layer, v):
 
 def one_example(layer, sequence):
     """(F1), (F2) and (F5) for one example, with A as a matrix."""
-    w, c, relu = layer.recurrent.weight, layer.input.weight, torch.relu
-    seen = torch.eye(HIDDEN) if layer.product == "diagonal" else torch.ones(HIDDEN, HIDDEN)
-    in_loop = normalised if layer.normalised != "none" else lambda _, v: v
+    w, c, relu, kind = layer.recurrent.weight, layer.input.weight, torch.relu, type(layer)
+    seen = torch.eye(HIDDEN) if kind is DiagonalProduct else torch.ones(HIDDEN, HIDDEN)
+    in_loop = normalised if kind is not NotNormalised else lambda _, v: v
     h, a, outputs = sequence.new_zeros(HIDDEN), sequence.new_zeros(HIDDEN, HIDDEN), []
 
     def written(a, v):
@@ -61,13 +62,13 @@ def one_example(layer, sequence):
 
     for x in sequence:
         boundary = (w * seen) @ h + c @ x
-        start = relu(normalised(layer, boundary) if layer.normalised == "everywhere" else boundary)
-        read_from = written(a, start) if layer.write == "preliminary" else a
-        read_from = read_from if layer.through_memory else read_from.detach()
+        start = relu(normalised(layer, boundary) if kind is NormalisedEverywhere else boundary)
+        read_from = written(a, start) if kind is PreliminaryWrite else a
+        read_from = read_from.detach() if kind is CutMemory else read_from
         settled = start
         for _ in range(layer.inner_steps):
             settled = relu(in_loop(layer, boundary + read_from @ settled))
-        a = written(a, {"paper": settled, "preliminary": start, "stale": h}[layer.write])
+        a = written(a, {PreliminaryWrite: start, StaleWrite: h}.get(kind, settled))
         h = settled
         outputs.append(h)
     return torch.stack(outputs)
@@ -83,9 +84,9 @@ def same(left, right):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("options", OPTIONS, ids=name)
-def test_outputs_and_gradients_are_those_of_the_matrix_recursion(options, form, float64):
-    layer = make(form, decay=0.8, rate=0.3, **options)
+@of_every_kind
+def test_outputs_and_gradients_are_those_of_the_matrix_recursion(kind, inner_steps, form, float64):
+    layer = make(form, kind, decay=0.8, rate=0.3, inner_steps=inner_steps)
     inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, HIDDEN)
     expected = torch.stack([one_example(layer, inputs[:, b]) for b in range(BATCH)], dim=1)
     outputs = layer(inputs).outputs
@@ -94,12 +95,12 @@ def test_outputs_and_gradients_are_those_of_the_matrix_recursion(options, form, 
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.9, 1.0])
-@pytest.mark.parametrize("options", OPTIONS, ids=name)
-def test_both_forms_agree_in_value_and_in_every_gradient(options, decay, float64):
+@of_every_kind
+def test_both_forms_agree_in_value_and_in_every_gradient(kind, inner_steps, decay, float64):
     inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, HIDDEN)
     results = []
     for form in FORMS:
-        layer = make(form, decay=decay, **options)
+        layer = make(form, kind, decay=decay, inner_steps=inner_steps)
         outputs = layer(inputs).outputs
         results.append([outputs, *gradients(layer, inputs, outputs, payoff)])
     same(*results)
@@ -120,9 +121,9 @@ def test_the_gradient_through_a_read_is_that_of_finite_differences(float64):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("write", WRITES)
-def test_the_gradient_through_the_memory_is_that_of_finite_differences(write, form, float64):
-    layer = make(form, write=write, inner_steps=2)
+@pytest.mark.parametrize("kind", WRITES)
+def test_the_gradient_through_the_memory_is_that_of_finite_differences(kind, form, float64):
+    layer = make(form, kind, inner_steps=2)
     names = [each for each, _ in layer.named_parameters()]
 
     def outputs(inputs, *parameters):
@@ -135,7 +136,7 @@ def test_the_gradient_through_the_memory_is_that_of_finite_differences(write, fo
 @pytest.mark.parametrize("form", FORMS)
 def test_the_gradient_is_not_cut_at_the_memory(form, float64):
     inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, HIDDEN)
-    outputs = [(layer, layer(inputs).outputs) for layer in (make(form), make(form, through_memory=False))]
+    outputs = [(layer, layer(inputs).outputs) for layer in (make(form), make(form, CutMemory))]
     torch.testing.assert_close(outputs[0][1], outputs[1][1], rtol=0, atol=0)
     whole, without = (gradients(layer, inputs, spoken, payoff) for layer, spoken in outputs)
     for mine, other in zip(whole, without, strict=True):
@@ -143,7 +144,7 @@ def test_the_gradient_is_not_cut_at_the_memory(form, float64):
 
 
 def test_normalised_over_the_batch_an_example_depends_on_the_others(float64):
-    layer, inputs = make(normalised="batch"), float64(1, 4, INPUT)
+    layer, inputs = make(kind=NormalisedOverBatch), float64(1, 4, INPUT)
     summed = inputs[0] @ layer.input.weight.T
     centred = summed - summed.mean(0)
     expected = torch.relu(centred / (centred.square().mean(0) + 1e-5).sqrt() * layer.norm.weight + layer.norm.bias)
@@ -164,26 +165,34 @@ def test_rate_zero_is_a_layer_normalised_rnn(form, float64):
     inputs = float64(TIME, BATCH, INPUT)
     layer = make(form, rate=0.0, inner_steps=2)
     control = LayerNormRNN(INPUT, HIDDEN).double()
-    control.load_state_dict(layer.state_dict())
+    control.load_state_dict(dict(layer.state_dict()))
     h, expected = inputs.new_zeros(BATCH, HIDDEN), []
     for x in inputs:
         summed = h @ layer.recurrent.weight.T + x @ layer.input.weight.T
         h = torch.stack([torch.relu(normalised(layer, row)) for row in summed])
         expected.append(h)
-    for each in (layer, control, make(form, rate=0.0, write="stale"), make(form, rate=0.0, write="preliminary")):
+    for each in (layer, control, *(make(form, kind, rate=0.0) for kind in WRITES)):
         torch.testing.assert_close(each(inputs).outputs, torch.stack(expected), rtol=1e-12, atol=1e-12)
 
 
-@pytest.mark.parametrize("cut", [1, 5])
-@pytest.mark.parametrize("form", ["auto", *FORMS])
-@pytest.mark.parametrize("write", WRITES)
-def test_two_calls_on_two_parts_equal_one_call(write, form, cut, float64):
-    layer = make(form, write=write)
-    inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, HIDDEN)
-    whole, first = layer(inputs), layer(inputs[:cut])
-    outputs = torch.cat([first.outputs, layer(inputs[cut:], first.state).outputs])
-    torch.testing.assert_close(outputs, whole.outputs, rtol=1e-10, atol=1e-10)
-    same(gradients(layer, inputs, outputs, payoff), gradients(layer, inputs, whole.outputs, payoff))
+@pytest.mark.parametrize("kind", [FastWeights, StaleWrite, PreliminaryWrite])
+@pytest.mark.parametrize("cuts", [[9, 10, 11], [1, 29], [10, 20]], ids=str)
+def test_a_history_that_calls_have_made_long_goes_on_as_a_matrix(kind, cuts, float64):
+    """λ is near one, so that what was written early counts."""
+    layer = make(kind=kind, decay=0.95, rate=0.1)
+    inputs, payoff = float64(30, BATCH, INPUT).requires_grad_(), float64(30, BATCH, HIDDEN)
+    state, outputs, memories = None, [], []
+    for part in inputs.split(cuts):
+        answer = layer(part, state)
+        state = answer.state
+        outputs.append(answer.outputs)
+        memories.append(type(state.memory).__name__)
+    assert memories == ["HistoryMemory", *["MatrixMemory"] * (len(cuts) - 1)]
+    whole = layer(inputs)
+    torch.testing.assert_close(torch.cat(outputs), whole.outputs, rtol=1e-10, atol=1e-10)
+    torch.testing.assert_close(state.memory.matrix, whole.state.memory.matrix, rtol=1e-10, atol=1e-10)
+    mine, yours = (gradients(layer, inputs, each, payoff) for each in (torch.cat(outputs), whole.outputs))
+    same(mine, yours)
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -194,6 +203,23 @@ def test_no_example_affects_another(form, float64):
     (gradient,) = torch.autograd.grad(whole[:, 2].square().sum(), inputs)
     assert gradient[:, 2].abs().max() > 0
     assert (gradient[:, [0, 1, 3]] == 0).all()
+
+
+def test_the_attention_form_keeps_each_state_once():
+    """t·R numbers a sequence, whatever the number of reads; besides, a step keeps a few of its own."""
+
+    def kept(time):
+        sizes, layer = {}, FastWeights(INPUT, 64, form="attention")
+
+        def pack(tensor):
+            sizes[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+            layer(torch.randn(time, 32, INPUT)).outputs.sum().backward()
+        return sum(sizes.values())
+
+    assert kept(120) < 2.2 * kept(60)
 
 
 @pytest.mark.parametrize("inner_steps", [1, 2])
@@ -222,9 +248,6 @@ def test_the_recurrent_weights_start_at_a_multiple_of_the_identity():
     "options",
     [
         {"form": "both"},
-        {"write": "never"},
-        {"product": "outer"},
-        {"normalised": "twice"},
         {"decay": 1.1},
         {"decay": -0.1},
         {"inner_steps": 0},

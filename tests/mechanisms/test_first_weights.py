@@ -17,6 +17,8 @@ from companion.baselines import (
     Transformer,
 )
 from companion.mechanisms import AdaptiveComputation, FastWeights, GlimpseFastWeights, SparseAttentiveBacktracking
+from companion.mechanisms.released import ReleasedScores
+from companion.state import HiddenState
 
 IN, SIZE = 50, 64
 
@@ -128,14 +130,14 @@ def test_the_only_bias_is_that_of_the_layer_normalisation(make):
 def test_the_irnn_starts_without_biases():
     """Le et al. 2015: W is the identity and the biases are 0, so that a state stays as it is but for its multiple."""
     layer = IRNN(3, 4, recurrent_init=1.0)
-    state = torch.tensor([[[0.1, 2.0, 0.0, 3.0]]])
-    answer = layer(torch.zeros(5, 1, 3), state)
+    state = torch.tensor([[0.1, 2.0, 0.0, 3.0]])
+    answer = layer(torch.zeros(5, 1, 3), HiddenState(state))
     torch.testing.assert_close(answer.outputs, state.expand(5, 1, 4))
 
 
 def test_the_released_scorer_starts_small():
     """A hundredth of a standard normal number, as in the released code: all memories score almost alike."""
-    scorer = SparseAttentiveBacktracking(3, 4000, scorer="released").scorer
+    scorer = ReleasedScores(3, 4000).scorer
     for weight in (scorer.query_weight, scorer.memory_weight):
         assert weight.std().item() == pytest.approx(0.01, rel=0.1)
         assert abs(weight.mean().item()) < 0.001

@@ -105,17 +105,6 @@ def test_the_gradient_is_not_cut_at_the_memory(form, float64):
 
 
 @pytest.mark.parametrize("form", FORMS)
-@pytest.mark.parametrize("cut", [6, 12, 18])
-def test_two_calls_cut_at_a_quadrant_equal_one_call(cut, form, float64):
-    layer = make(form)
-    inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, HIDDEN)
-    whole, first = layer(inputs), layer(inputs[:cut])
-    outputs = torch.cat([first.outputs, layer(inputs[cut:], first.state).outputs])
-    torch.testing.assert_close(outputs, whole.outputs, rtol=1e-12, atol=1e-12)
-    same(gradients(layer, inputs, outputs, payoff), gradients(layer, inputs, whole.outputs, payoff))
-
-
-@pytest.mark.parametrize("form", FORMS)
 def test_rate_zero_knows_nothing_but_the_last_quadrant(form, float64):
     """The wipe leaves the fast weights as the only way past the fine looks."""
     inputs = float64(TIME, BATCH, INPUT).requires_grad_()

@@ -4,7 +4,6 @@ import pytest
 import torch
 
 from companion.mechanisms import FastWeights, fast_memory_read
-from companion.mechanisms.fast_weights import HistoryMemory, MatrixMemory
 
 TIME, BATCH, HIDDEN = 9, 2, 4
 DECAY, RATE = 0.8, 0.5
@@ -20,10 +19,10 @@ def masked(queries, states):
     return torch.einsum("tbr,sbr,ts,sbv->tbv", queries, states, fading, states)
 
 
-def by_memory(memory):
+def by_memory(form):
     def read_all(queries, states):
-        layer = FastWeights(1, HIDDEN, DECAY, RATE)
-        held, reads = memory.empty(states.new_zeros(1, BATCH, 1), layer), []
+        layer = FastWeights(1, HIDDEN, DECAY, RATE, form=form)
+        held, reads = layer.empty(states.new_zeros(1, BATCH, 1)), []
         for query, state in zip(queries, states, strict=True):
             held = held.write(state)
             reads.append(held.read(query))
@@ -37,7 +36,7 @@ def by_function(queries, states):
     return torch.stack([fast_memory_read(history[:, : t + 1], queries[t], DECAY, RATE) for t in range(len(states))])
 
 
-@pytest.mark.parametrize("form", [by_memory(MatrixMemory), by_memory(HistoryMemory), by_function])
+@pytest.mark.parametrize("form", [by_memory("matrix"), by_memory("attention"), by_function])
 def test_reads_and_gradients_are_those_of_masked_attention(form, float64):
     queries, states = (float64(TIME, BATCH, HIDDEN).requires_grad_() for _ in range(2))
     payoff, results = float64(TIME, BATCH, HIDDEN), []

@@ -3,7 +3,9 @@
 import pytest
 import torch
 
-from companion.mechanisms import SparseAttentiveBacktracking, released_weights, sparsify
+from companion.mechanisms import released_weights, sparsify
+from companion.mechanisms.released import Released, ReleasedMixedWeights, ReleasedScorer, ReleasedWeights
+from companion.mechanisms.sparse_attentive_backtracking import MLPScorer
 
 
 @pytest.mark.parametrize("top_k", [1, 2, 5])
@@ -44,14 +46,45 @@ def test_mixed_thresholds_make_examples_depend_on_each_other(float64):
         assert same == (not mixed)
 
 
-def test_the_layer_has_it_as_an_option(float64):
-    inputs = float64(12, 3, 2)
-    for normaliser in ("released", "released-mixed"):
-        layer = SparseAttentiveBacktracking(2, 4, 3, 4, 2, "released", normaliser).double()
-        assert layer.form == "graph"
-        layer(inputs).outputs.sum().backward()
-        assert all(parameter.grad.isfinite().all() for parameter in layer.cell.parameters())
-        with pytest.raises(ValueError, match=r"^form is 'replay'; it must be [^.]*\.$"):
-            SparseAttentiveBacktracking(2, 4, normaliser=normaliser, form="replay")
-        with pytest.raises(ValueError, match=r"^top_k is None; it must be [^.]*\.$"):
-            SparseAttentiveBacktracking(2, 4, top_k=None, normaliser=normaliser)
+@pytest.mark.parametrize("kind", [ReleasedWeights, ReleasedMixedWeights, Released])
+def test_the_layers_weigh_their_memories_so(kind, float64):
+    """What the trace shows is `released_weights` of the scores, and the summaries are made with it."""
+    layer, inputs = kind(2, 4, 3, 4, 2).double(), float64(12, 5, 2)
+    with torch.no_grad():
+        for parameter in layer.parameters():
+            parameter.uniform_(-1, 1)
+    assert layer.form == "graph"
+    answer = layer(inputs)
+    states, summaries = answer.outputs.split(4, dim=2)
+    attention = answer.trace["attention"].to_dense()
+    for step in range(12):
+        memories = states[1:step:2].transpose(0, 1)
+        if not memories.shape[1]:
+            continue
+        keys = torch.stack([layer.scorer.key(memory) for memory in memories.unbind(1)], 1)
+        scores = layer.scorer(keys, states[step] - summaries[step])
+        weights = released_weights(scores, 3, mixed=kind is not ReleasedWeights)
+        torch.testing.assert_close(attention[step, :, : weights.shape[1]], weights, rtol=0, atol=1e-10)
+        torch.testing.assert_close(summaries[step], torch.einsum("bm,bmh->bh", weights, memories), rtol=0, atol=1e-10)
+    answer.outputs.sum().backward()
+    assert all(parameter.grad.isfinite().all() for parameter in layer.cell.parameters())
+
+
+@pytest.mark.parametrize("kind", [ReleasedWeights, ReleasedMixedWeights, Released])
+def test_the_layers_refuse_what_the_released_code_does_not_have(kind, sentence, as_users_run_it):
+    for form in ("replay", "auto", "fast"):
+        with pytest.raises(ValueError, match=f"^form is '{form}'; it must be 'graph'") as caught:
+            kind(2, 4, form=form)
+        sentence(caught)
+    for top_k in (None, 0):
+        with pytest.raises(ValueError, match=f"^top_k is {top_k}; it must be") as caught:
+            kind(2, 4, top_k=top_k)
+        sentence(caught)
+
+
+@pytest.mark.parametrize(
+    ("kind", "scorer"),
+    [(ReleasedWeights, MLPScorer), (ReleasedMixedWeights, MLPScorer), (Released, ReleasedScorer)],
+)
+def test_only_the_last_has_the_released_scorer_too(kind, scorer):
+    assert type(kind(2, 4).scorer) is scorer

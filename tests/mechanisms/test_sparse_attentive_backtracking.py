@@ -6,12 +6,14 @@ import pytest
 import torch
 
 from companion.mechanisms import SparseAttentiveBacktracking
+from companion.mechanisms.released import ReleasedScores
 from companion.mechanisms.sparse_attentive_backtracking import Memories
 
+KINDS = {"mlp": SparseAttentiveBacktracking, "released": ReleasedScores}  # by the scorer
 INPUT, HIDDEN, TIME, BATCH = 2, 3, 8, 2
 OPTIONS = [
     dict(
-        scorer=scorer,
+        kind=kind,
         normaliser=normaliser,
         top_k=top_k,
         truncation=truncation,
@@ -19,8 +21,8 @@ OPTIONS = [
         mental_updates=mental,
         form=form,
     )
-    for scorer, normaliser, top_k, truncation, every, mental, form in product(
-        ("mlp", "released"),
+    for kind, normaliser, top_k, truncation, every, mental, form in product(
+        KINDS,
         ("subtract", "softmax"),
         (None, 1, 3),
         (None, 3),
@@ -29,20 +31,35 @@ OPTIONS = [
         ("graph", "replay"),
     )
 ]
+LOOSE = dict(top_k=2, truncation=3, memory_every=1, mental_updates=True)
+OPTIONS += [
+    dict(kind=kind, normaliser=normaliser, form=form, temperature=temperature, **LOOSE)
+    for kind, normaliser, form, temperature in product(KINDS, ("subtract", "softmax"), ("graph", "replay"), (0.3, 4.0))
+]
+OPTIONS += [
+    dict(kind=kind, normaliser="subtract", cell=cell, **(LOOSE | {"mental_updates": mental}))
+    for kind, cell, mental in product(KINDS, ("rnn", "gru"), (True, False))
+]
 
 
 def name(options):
     return "-".join(str(value) for value in options.values())
 
 
-def make(**options):
-    return SparseAttentiveBacktracking(INPUT, HIDDEN, **options).double()
+def make(kind="mlp", **options):
+    return KINDS[kind](INPUT, HIDDEN, **options).double()
 
 
 def gates(layer, x, hidden, cell):
-    """(S1) for one example: torch's gates, written out."""
-    lstm = layer.cell
-    i, f, g, o = (lstm.weight_ih @ x + lstm.bias_ih + lstm.weight_hh @ hidden + lstm.bias_hh).split(HIDDEN)
+    """(S1) for one example: torch's gates, written out. A cell other than an LSTM leaves `cell` as it is."""
+    seen, kept = layer.cell.weight_ih @ x + layer.cell.bias_ih, layer.cell.weight_hh @ hidden + layer.cell.bias_hh
+    if layer.kind == "rnn":
+        return (seen + kept).tanh(), cell
+    if layer.kind == "gru":
+        (r, z, n), (from_r, from_z, from_n) = seen.split(HIDDEN), kept.split(HIDDEN)
+        keep = (z + from_z).sigmoid()
+        return (1 - keep) * (n + (r + from_r).sigmoid() * from_n).tanh() + keep * hidden, cell
+    i, f, g, o = (seen + kept).split(HIDDEN)
     cell = f.sigmoid() * cell + i.sigmoid() * g.tanh()
     return o.sigmoid() * cell.tanh(), cell
 
@@ -69,7 +86,7 @@ def weigh(scores, top_k, normaliser):
     return [share / sum(mass) for share in mass]
 
 
-def one_example(layer, sequence, truncation, top_k, normaliser, memory_every, mental_updates, **_):
+def one_example(layer, sequence, truncation, top_k, normaliser, memory_every, mental_updates, temperature=1.0, **_):
     """(S1) to (S5) for one example: its outputs (time, 2 hidden) and its weights, a list for each step."""
     hidden = cell = sequence.new_zeros(HIDDEN)
     memories, outputs, weights = [], [], []
@@ -78,7 +95,7 @@ def one_example(layer, sequence, truncation, top_k, normaliser, memory_every, me
             hidden, cell = hidden.detach(), cell.detach()
         before = hidden, cell
         provisional, cell = gates(layer, x, hidden, cell)
-        alpha = weigh([score(layer, memory, provisional) for memory in memories], top_k, normaliser)
+        alpha = weigh([score(layer, memory, provisional) / temperature for memory in memories], top_k, normaliser)
         summary = sum((a * m for a, m in zip(alpha, memories, strict=True)), torch.zeros_like(provisional))
         hidden = provisional + summary
         outputs.append(torch.cat([hidden, summary]))
@@ -121,10 +138,10 @@ FORMS = pytest.mark.parametrize("form", ["graph", "replay"])
 
 
 @FORMS
-@pytest.mark.parametrize("scorer", ["mlp", "released"])
-def test_without_cuts_and_with_dense_attention_the_gradient_is_that_of_plain_bptt(scorer, form, float64):
+@pytest.mark.parametrize("kind", KINDS)
+def test_without_cuts_and_with_dense_attention_the_gradient_is_that_of_plain_bptt(kind, form, float64):
     """`one_example` with no truncation has no detach on its way."""
-    dense = dict(top_k=None, memory_every=2, scorer=scorer, form=form)
+    dense = dict(top_k=None, memory_every=2, kind=kind, form=form)
     inputs, payoff = float64(TIME, BATCH, INPUT).requires_grad_(), float64(TIME, BATCH, 2 * HIDDEN)
     for truncation in (TIME, TIME + 4, None):
         layer = make(truncation=truncation, **dense)
@@ -165,7 +182,9 @@ def test_no_example_affects_another(normaliser, form, float64):
 
 
 @pytest.mark.parametrize("cut", [3, 4])
-@pytest.mark.parametrize("options", [o for o in OPTIONS if o["top_k"] == 3 and o["memory_every"] == 2], ids=name)
+@pytest.mark.parametrize(
+    "options", [o for o in OPTIONS if o["top_k"] == 2 or (o["top_k"] == 3 and o["memory_every"] == 2)], ids=name
+)
 def test_two_calls_on_two_parts_equal_one_call(options, cut, float64):
     """The grid of cuts goes on from state.steps, so the gradients agree wherever the sequence is parted."""
     layer, inputs, payoff = (
@@ -217,15 +236,15 @@ def test_top_k_of_one_gives_the_scorer_no_gradient(normaliser, form, float64):
 def test_the_released_scorer_ignores_the_present_state_and_the_mlp_does_not(normaliser, top_k, float64):
     """Five memories: more than two, or as many as five. A softmax, too, is blind to what all scores share."""
     states = float64(BATCH, 5, HIDDEN)
-    for scorer in ("released", "mlp"):
-        layer = make(scorer=scorer, top_k=top_k, normaliser=normaliser)
+    for kind in KINDS:
+        layer = make(kind, top_k=top_k, normaliser=normaliser)
         with torch.no_grad():
             for parameter in layer.scorer.parameters():
                 parameter.normal_()
         keys = torch.stack([layer.scorer.key(memory) for memory in states.unbind(1)], 1)
         memories = Memories(states, keys)
         here, there = (layer.remind(provisional, memories)[1] for provisional in float64(2, BATCH, HIDDEN))
-        assert torch.allclose(here, there, rtol=0, atol=1e-12) == (scorer == "released")
+        assert torch.allclose(here, there, rtol=0, atol=1e-12) == (kind == "released")
 
 
 def test_the_summary_is_added_to_h_and_never_to_c(float64):
@@ -249,7 +268,7 @@ def test_a_memory_is_the_state_after_the_reminding_of_every_so_many_steps(every,
 
 @pytest.mark.parametrize(
     "options",
-    [{"top_k": 0}, {"truncation": 0}, {"memory_every": 0}, {"scorer": "dot"}, {"normaliser": "sum"}, {"form": "fast"}],
+    [{"top_k": 0}, {"truncation": 0}, {"memory_every": 0}, {"cell": "relu"}, {"normaliser": "sum"}, {"form": "fast"}],
 )
 def test_bad_options_are_refused_in_one_sentence(options):
     with pytest.raises(ValueError, match=rf"^{next(iter(options))} is .*; it must be [^.]*\.$"):

@@ -78,6 +78,25 @@ def test_a_softmax_ignores_a_shift_but_not_a_scale():
         assert not torch.allclose(sparsify(2 * scores, top_k, "softmax"), weights)
 
 
+@pytest.mark.parametrize("temperature", [0.25, 1.0, 7.0])
+def test_a_temperature_divides_the_scores_and_cancels_in_the_papers_rule(temperature, float64):
+    """(S3) is invariant to scale, so only a softmax knows of it, that over a few memories included."""
+    scores = float64(4, 6)
+    for top_k in (2, 4):
+        torch.testing.assert_close(sparsify(scores, top_k, temperature=temperature), sparsify(scores, top_k))
+    for top_k, normaliser in ((2, "softmax"), (None, "softmax"), (None, "subtract"), (6, "subtract")):
+        expected = sparsify(scores / temperature, top_k, normaliser)
+        torch.testing.assert_close(sparsify(scores, top_k, normaliser, temperature), expected)
+        assert temperature == 1 or not torch.allclose(expected, sparsify(scores, top_k, normaliser))
+
+
+@pytest.mark.parametrize("temperature", [0.0, -1.0, float("nan"), float("inf")])
+def test_a_temperature_that_is_not_above_zero_is_refused(temperature, sentence):
+    with pytest.raises(ValueError, match=f"^temperature is {temperature}; it must be") as caught:
+        sparsify(torch.zeros(1, 2), 1, temperature=temperature)
+    sentence(caught)
+
+
 @pytest.mark.parametrize("memories", [1, 2, 3])
 @pytest.mark.parametrize("normaliser", NORMALISERS)
 def test_with_top_k_memories_or_fewer_the_weights_are_a_softmax(memories, normaliser, float64):
