@@ -17,7 +17,7 @@ from torch import nn
 
 from companion import runs
 from companion.baselines import SelfAttentiveLSTM
-from companion.mechanisms import SparseAttentiveBacktracking
+from companion.mechanisms import FastWeights, SparseAttentiveBacktracking
 
 INPUT, HIDDEN = 10, 128
 SETTING = {"top_k": 5, "truncation": 5, "memory_every": 2}
@@ -34,6 +34,8 @@ LAYERS: dict[str, Callable[[], nn.Module]] = {
     "SAB, replay": lambda: SparseAttentiveBacktracking(INPUT, HIDDEN, **SETTING),
     "LSTM + self-attention": lambda: attending("replay"),
     "LSTM + self-attention, graph": lambda: attending("graph"),
+    "fast weights, attention": lambda: FastWeights(INPUT, HIDDEN, form="attention"),
+    "fast weights, matrix": lambda: FastWeights(INPUT, HIDDEN, form="matrix"),
 }
 
 

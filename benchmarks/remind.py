@@ -1,4 +1,7 @@
-"""What Sparse Attentive Backtracking costs beside a plain LSTM: python benchmarks/remind.py [RESULT.json]
+"""What Sparse Attentive Backtracking costs beside an LSTM: python benchmarks/remind.py [RESULT.json]
+
+There are two LSTMs: torch's own layer, which is what one would take in its place, and a Python loop of torch's cell,
+which steps as the mechanism has to. "compiled" lets torch compile the scores, which needs a C++ compiler.
 
 One training step (forward and backward) of each layer on random inputs, with a loss at every step or at the last. Each
 measurement has a process of its own and one thread: the least time of a few steps, and the memory that the steps added
@@ -22,6 +25,17 @@ from companion.mechanisms import SparseAttentiveBacktracking
 
 INPUT, HIDDEN = 10, 128
 SETTING = {"top_k": 5, "truncation": 5, "memory_every": 2}
+
+
+class Layer(nn.Module):
+    """`torch.nn.LSTM`, trained by full backpropagation: what one would take in the mechanism's place."""
+
+    def __init__(self):
+        super().__init__()
+        self.lstm = nn.LSTM(INPUT, HIDDEN)
+
+    def forward(self, inputs):
+        return self.lstm(inputs)[0]
 
 
 class Loop(nn.Module):
@@ -51,15 +65,28 @@ class Answering(nn.Module):
         return self.layer(inputs).outputs
 
 
+def compiled() -> nn.Module:
+    layer = SparseAttentiveBacktracking(INPUT, HIDDEN, **SETTING)
+    layer.compile()
+    return Answering(layer)
+
+
 LAYERS = {
+    "nn.LSTM": Layer,
     "LSTM loop": Loop,
+    "SAB, replay, compiled": compiled,
     "SAB, replay": lambda: Answering(SparseAttentiveBacktracking(INPUT, HIDDEN, **SETTING)),
     "SAB, graph": lambda: Answering(SparseAttentiveBacktracking(INPUT, HIDDEN, **SETTING, form="graph")),
     "LSTM + self-attention": lambda: Answering(SelfAttentiveLSTM(INPUT, HIDDEN)),
 }
 CASES = [  # layer, what it does, time steps, batch, repetitions
+    ("nn.LSTM", "training", 200, 64, 6),
+    ("SAB, replay", "training", 200, 64, 6),
+    ("LSTM + self-attention", "training", 200, 64, 3),
+    ("nn.LSTM", "training", 300, 64, 6),
     ("LSTM loop", "training", 300, 64, 6),
     ("SAB, replay", "training", 300, 64, 6),
+    ("SAB, replay, compiled", "training", 300, 64, 6),
     ("SAB, graph", "training", 300, 64, 2),
     ("LSTM loop", "training, loss at the end", 300, 64, 6),
     ("SAB, replay", "training, loss at the end", 300, 64, 6),
@@ -67,7 +94,10 @@ CASES = [  # layer, what it does, time steps, batch, repetitions
     ("SAB, replay", "training, loss at the end", 2000, 64, 1),
     ("LSTM + self-attention", "training", 300, 64, 1),
     ("LSTM + self-attention", "training", 600, 64, 1),
-    ("SAB, replay", "training", 2000, 64, 1),
+    ("nn.LSTM", "training", 2000, 64, 2),
+    ("LSTM loop", "training", 2000, 64, 2),
+    ("SAB, replay", "training", 2000, 64, 2),
+    ("SAB, replay, compiled", "training", 2000, 64, 2),
     ("SAB, replay", "training", 5000, 64, 1),
     ("SAB, replay", "evaluation", 10_000, 16, 1),
 ]
