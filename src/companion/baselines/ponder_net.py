@@ -207,7 +207,7 @@ class PonderNet(Layer):
         """What the layer says after one thought for each time step, of which so many were made with these."""
         outputs = torch.stack([thought.state.hidden for thought in thoughts])
         cost = self.weight * sum(thought.divergence for thought in thoughts)
-        trace = pondering(*zip(*((thought.steps, thought.probabilities) for thought in thoughts), strict=True))
+        trace = pondering([each.steps for each in thoughts], [each.probabilities for each in thoughts])
         return Answer(outputs, PonderState(thoughts[-1].state, made), cost, trace)
 
     def forward(self, inputs: Float[Tensor, "time batch features"], state: PonderState | None = None) -> Answer:

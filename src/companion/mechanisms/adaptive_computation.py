@@ -130,9 +130,5 @@ class AdaptiveComputation(Layer):
             outputs.append(state.hidden)
             spent.append(halting)
         cost = self.time_penalty * sum(halting.steps + halting.remainder for halting in spent)  # (A7)
-        return Answer(
-            torch.stack(outputs),
-            state,
-            cost,
-            pondering(*zip(*((each.steps, each.probabilities) for each in spent), strict=True)),
-        )
+        trace = pondering([each.steps for each in spent], [each.probabilities for each in spent])
+        return Answer(torch.stack(outputs), state, cost, trace)
