@@ -92,6 +92,7 @@ class Model:
         watch: what else to note of the network at each look, to be kept in the record's history.
         averaging: the share that an update leaves of a running average of the weights, which is then what is looked at
             and tested; 0 tests the weights themselves.
+        label: what figures and tables call the row, such as "ACT, τ = 0.001"; empty where the row's name says it.
     """
 
     build: Callable[..., nn.Module]
@@ -99,6 +100,7 @@ class Model:
     task: Task | None = None
     watch: Callable[[nn.Module], dict[str, Any]] | None = None
     averaging: float = 0.0
+    label: str = ""
 
 
 @dataclass
@@ -248,6 +250,7 @@ class Running:
             environment=environment(settings.device),
             commit=self.commit,
             recipe=self.recipe,
+            label=self.model.label,
         )
         if settings.weights:
             companion.weights.save(Path(settings.weights), trainer.judged, record)

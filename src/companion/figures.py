@@ -1,12 +1,14 @@
 """The house style, and the plots that recur."""
 
+from typing import Any
+
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
 
-from companion.records import Record
-from companion.runs import repeating
+from companion.pondering import repeating
+from companion.records import Record, label
 from companion.tasks import Task
 
 WIDE = (7.0, 3.6)
@@ -41,6 +43,15 @@ def colours(models: pd.Series) -> dict | None:
     return dict(zip([*decides, *repeats], [*blues, *reds], strict=True))
 
 
+def by_model(rows: pd.DataFrame) -> dict[str, Any]:
+    """For seaborn: a colour a model, called by its label where the rows have one."""
+    palette = colours(rows.model)
+    if "label" not in rows:
+        return {"hue": "model", "palette": palette}
+    labels = dict(zip(rows.model, rows.label, strict=True))
+    return {"hue": "label", "palette": palette and {labels[model]: colour for model, colour in palette.items()}}
+
+
 def oracles(axes: Axes, task: Task, metric: str) -> None:
     """Draw the task's chance, dotted, and its best blind guess, dashed, if the task knows them for this metric."""
     if metric not in task.chance:
@@ -58,11 +69,15 @@ def learning_curves(
     `count` says what to count instead of updates, and how many of them an update makes, such as ("frames", 1024).
     """
     axes = axes or plt.subplots()[1]
-    looks = [(record.model, record.seed, look["step"], look[metric]) for record in records for look in record.history]
-    looks = pd.DataFrame(looks, columns=["model", "seed", "step", metric])
+    looks = [
+        (record.model, label(record), record.seed, look["step"], look[metric])
+        for record in records
+        for look in record.history
+    ]
+    looks = pd.DataFrame(looks, columns=["model", "label", "seed", "step", metric])
     looks.step *= count[1]
-    how = {"hue": "model", "units": "seed", "estimator": None, "palette": colours(looks.model)}
-    sns.lineplot(looks, x="step", y=metric, ax=axes, lw=1.2, **how)
+    how = {"units": "seed", "estimator": None, "lw": 1.2, **by_model(looks)}
+    sns.lineplot(looks, x="step", y=metric, ax=axes, **how)
     axes.set(xlabel=count[0])
     axes.xaxis.set_major_locator(plt.MaxNLocator(4))
     return finish(axes, task, metric)
@@ -77,37 +92,43 @@ def by_setting(
     family: str | None = None,
     legend: bool = True,
 ) -> Axes:
-    """A metric against a setting: a dot a row, a line through the means of each family of rows."""
+    """A metric against a setting: a dot a row, a line through the means of each family of rows, such as "model"."""
     axes = axes or plt.subplots()[1]
-    rows = rows.reindex(columns=[name for name in (setting, metric, family) if name])
-    how = {"hue": family, "palette": colours(rows.model) if family == "model" else None}
+    how = by_model(rows) if family == "model" and "model" in rows else {"hue": family}
+    if setting == "model" and "label" in rows:
+        setting = "label"
+    rows = rows.reindex(columns=[name for name in (setting, metric, how["hue"]) if name])
     sns.lineplot(rows, x=setting, y=metric, errorbar=None, ax=axes, **how)
     sns.scatterplot(rows, x=setting, y=metric, alpha=0.5, s=12, legend=False, ax=axes, **how)
     return finish(axes, task, metric, legend)
 
 
 def against_steps(rows: pd.DataFrame, task: Task, metric: str = "error", scale: str = "log") -> Axes:
-    """A metric against mean N: a dot a run, a line through the fixed repeats and one through the models that decide."""
+    """A metric against mean N: a dot a run, a line through the fixed repeats and one through the models that decide.
+
+    These are named by the column "τ" of their rows, if there is one.
+    """
     _, axes = plt.subplots(figsize=(5.2, 2.8))
     repeats = repeating(rows.model)
-    for label, part, colour in (("N steps for all", rows[repeats], "C3"), ("decides N, by τ", rows[~repeats], "C0")):
-        means = part.groupby("model")[["ponder_steps", metric]].mean().sort_values("ponder_steps")
-        axes.plot(means.ponder_steps, means[metric], color=colour, label=label, lw=1.2)
+    for kind, part, colour in (("N steps for all", rows[repeats], "C3"), ("decides N, by τ", rows[~repeats], "C0")):
+        columns = ["model", "ponder_steps", metric, "τ"]
+        means = part.reindex(columns=columns).astype({"τ": float}).groupby("model").mean().sort_values("ponder_steps")
+        axes.plot(means.ponder_steps, means[metric], color=colour, label=kind, lw=1.2)
         axes.scatter(part.ponder_steps, part[metric], color=colour, alpha=0.5, s=12)
-        for model, n, value in means[means.index.str.startswith("act-")].itertuples():
+        for _, n, value, penalty in means.dropna(subset=["τ"]).itertuples():
             how = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 7, "color": colour}
-            axes.annotate(model.removeprefix("act-"), (n, value), **how)
+            axes.annotate(f"{penalty:g}", (n, value), **how)
     axes.set(xlabel=task.names["ponder_steps"], ylabel=task.names[metric], yscale=scale)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return axes
 
 
 def error_and_steps(rows: pd.DataFrame, setting: str, task: Task) -> list[Axes]:
-    """Two panels of the rows of `runs.by_difficulty`: the error, mean over seeds, and mean N, a line a seed."""
+    """Two panels of the rows of `pondering.by_difficulty`: the error, mean over seeds, and mean N, a line a seed."""
     _, panels = plt.subplots(1, 2, figsize=(7, 3.4))
     seeds = {"error": {"errorbar": None}, "ponder_steps": {"units": "seed", "estimator": None, "lw": 1}}
     for panel, (metric, how) in zip(panels, seeds.items(), strict=True):
-        sns.lineplot(rows, x=setting, y=metric, hue="model", palette=colours(rows.model), ax=panel, **how)
+        sns.lineplot(rows, x=setting, y=metric, ax=panel, **by_model(rows), **how)
         finish(panel, task, metric, legend=metric == "ponder_steps")
     return list(panels)
 

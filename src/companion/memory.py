@@ -12,17 +12,19 @@ def peak_memory_mb(device: str) -> float:
     """The most memory used so far, in MB of 2²⁰ bytes: by the process on a CPU, by torch on a GPU.
 
     Args:
-        device: such as "cpu" or "cuda:0".
+        device: such as "cpu", "cuda:0" or "mps".
 
     Returns:
-        On a CPU the most that the process had in physical memory at once (its peak resident set; on Windows its peak
-        working set, which is the same thing). On a GPU the most that torch's tensors held there at once.
+        On a device whose memory torch keeps account of, such as a GPU, the most that torch's tensors held there at
+        once. On any other, such as a CPU, the most that the process had in physical memory at once (its peak resident
+        set; on Windows its peak working set, which is the same thing).
 
     Raises:
         OSError: Windows does not tell.
     """
-    if torch.device(device).type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / BYTES_PER_MB
+    most = getattr(getattr(torch, torch.device(device).type, None), "max_memory_allocated", None)
+    if most:
+        return most(device) / BYTES_PER_MB
     return peak_resident_bytes() / BYTES_PER_MB
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 PACKAGE = Path(__file__).resolve().parent
 # They keep, show or check; none of them decides a number.
 ASIDE = {"claims", "figures", "interrupt", "live", "marks", "memory", "prose", "recipe", "records", "runs", "settings"}
-ASIDE |= {"notebook", "storage", "verified", "weights"}
+ASIDE |= {"notebook", "pondering", "storage", "verified", "weights"}
 ALWAYS = ("companion.experiment",)  # and with it the search and the training
 DECIDE = ("task", "models")
 BEGUN = time.time()  # of this process, as far as the package can tell

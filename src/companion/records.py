@@ -36,9 +36,10 @@ class Record:
         metrics: final, on the test set; shares are fractions of one, losses are in nats.
         history: the metrics on the validation set along the way, at most 200 looks.
         steps: updates made. wall_seconds: time spent in them. peak_memory_mb: the process's most memory.
-        environment: python, torch, the device's name, threads.
+        environment: python, torch, the kind of device and its name, threads.
         commit: of the code that ran; ends in "+" if the code had changes.
         recipe: a digest of the code that decides the result, see `companion.recipe`; "" if that is not known.
+        label: what people call the model, if its name does not say it; no part of the result, so not sealed.
     """
 
     experiment: str
@@ -56,11 +57,20 @@ class Record:
     environment: dict[str, Any]
     commit: str
     recipe: str = ""
+    label: str = ""
 
     @property
     def name(self) -> str:
         """The record's path below the results folder."""
         return file_name(self.experiment, self.model, self.profile, self.seed)
+
+    @property
+    def kind(self) -> str:
+        """The kind of device that it ran on, such as "cpu", "cuda" or "mps".
+
+        Older records do not say; they are of CPUs, and of GPUs whose names begin with their maker's.
+        """
+        return self.environment.get("kind") or ("cuda" if self.environment["device"].startswith("NVIDIA") else "cpu")
 
     @property
     def seal(self) -> str:
@@ -88,9 +98,15 @@ def file_name(experiment: str, model: str, profile: str, seed: int) -> str:
     return f"{experiment}/{model}.{profile}.seed{seed}.json"
 
 
+def label(record: Record) -> str:
+    """What figures and tables call a record's model: its label, or its name where that says it."""
+    return record.label or record.model
+
+
 def seal(body: dict[str, Any]) -> str:
-    """The SHA-256 of a record's content."""
-    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
+    """The SHA-256 of a record's content, but for the label: another one makes no other result."""
+    sealed = {name: value for name, value in body.items() if name != "label"}
+    return hashlib.sha256(json.dumps(sealed, sort_keys=True).encode()).hexdigest()
 
 
 def refuse_to_overwrite(path: Path, parameters: dict[str, Any]) -> None:
@@ -123,13 +139,19 @@ def thin(history: list[dict[str, Any]]) -> list[dict[str, Any]]:
 
 def environment(device: str) -> dict[str, Any]:
     """What a record says of the machine."""
-    cuda = torch.device(device).type == "cuda"
     return {
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "device": torch.cuda.get_device_name(device) if cuda else processor(),
+        "kind": torch.device(device).type,
+        "device": device_name(device),
         "threads": torch.get_num_threads(),
     }
+
+
+def device_name(device: str) -> str:
+    """The name of a device, as its maker calls it; of one that torch has no name for, the processor's."""
+    name = getattr(getattr(torch, torch.device(device).type, None), "get_device_name", None)
+    return name(device) if name else processor()
 
 
 def processor() -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from companion.marks import budgets, marks, note
-from companion.records import Record, RecordError, commit, environment, load
+from companion.records import Record, RecordError, commit, environment, label, load
 from companion.settings import settings
 from companion.storage import write_whole
 from companion.training import reached
@@ -20,8 +20,8 @@ __all__ = [
     "RecordError",
     "against_paper",
     "benchmark",
-    "beside_repeats",
     "experiments",
+    "label",
     "load",
     "load_all",
     "names",
@@ -67,11 +67,14 @@ def load_all(experiment: str, profile: str | None = None) -> list[Record]:
 def table(records: list[Record], metric: str = "loss") -> pd.DataFrame:
     """One row a run: model, profile, seed, what the search chose, the test metrics, updates, seconds.
 
-    The `note` says where a number may yet move, by `companion.marks`: of the metric, if the looks measure it.
+    If one of the models has a label, the labels stand behind the names. The `note` says where a number may yet move, by
+    `companion.marks`: of the metric, if the looks measure it.
     """
+    labels = any(record.label for record in records)
     rows = [
         {
             "model": record.model,
+            **({"label": label(record)} if labels else {}),
             "profile": record.profile,
             "seed": record.seed,
             **record.chosen,
@@ -94,67 +97,18 @@ def summary(records: list[Record], metric: str) -> pd.DataFrame:
     """One row a model and profile: runs, the metric's mean, least and most over the seeds, mean updates, and a note.
 
     Runs of a row that had other updates than its longest, and did not end by their goal, are a row of their own, under
-    a profile such as "paper, 60,000 updates". The note is that of `companion.marks`.
+    a profile such as "paper, 60,000 updates". If one of the models has a label, the labels come first. The note is that
+    of `companion.marks`.
     """
     rows = table(records, metric).reindex(columns=["model", "profile", metric, "updates"])
     rows = rows.assign(profile=budgets(records), note=marks(records, metric))
     grouped = rows.groupby(["model", "profile"], sort=False)
     numbers = grouped[metric].agg(runs="count", mean="mean", least="min", most="max")
-    return numbers.join(grouped.updates.mean().round(1)).join(grouped.note.agg(lambda rows: note(list(rows))))
-
-
-def by_difficulty(records: list[Record], setting: str, first: int = 1) -> pd.DataFrame:
-    """Error and mean N against what makes an example hard, such as "bits": a row a model, seed and value of it.
-
-    From the metrics `error_by_<setting>` and `ponder_steps_by_<setting>`, lists with a number for each value from
-    `first` on. Columns: model, seed, the setting, error, ponder_steps.
-    """
-    rows = []
-    for record in records:
-        lists = (record.metrics[f"{metric}_by_{setting}"] for metric in ("error", "ponder_steps"))
-        rows += [(record.model, record.seed, at, *pair) for at, pair in enumerate(zip(*lists, strict=True), first)]
-    return pd.DataFrame(rows, columns=["model", "seed", setting, "error", "ponder_steps"])
-
-
-def variants(models: pd.Series) -> pd.Series:
-    """What is left of each name without its network, such as "-prefix": which variant of the task it learned.
-
-    A halting bias, as in `act-0.01-bias-0`, is part of the network; a fixed learning rate, as in `act-0.01-0.001`, is
-    not, so that both sides of a comparison have it.
-    """
-    number = r"[0-9]+(?:\.[0-9]+)?(?:e-[0-9]+)?"
-    network = rf"^(?:rnn|gru|lstm|[a-z]+-{number})(?:-bias-[a-z-]*[0-9]+)?"
-    return models.str.replace(network, "", regex=True)
-
-
-def repeating(models: pd.Series) -> pd.Series:
-    """Say of each name whether its model takes the same number of steps for every input, one or more."""
-    return models.str.match("rnn|gru|lstm|repeats-").astype(bool)
-
-
-def beside_repeats(records: list[Record], metric: str) -> pd.DataFrame:
-    """Every model that decides its own N beside the fixed repeats nearest to it in N, a row each, means over seeds.
-
-    Each run of it is matched by its own mean N, since seeds differ in it; all that were matched are named. "steps
-    apart" says by how much the two differ in N; "there" is of the fixed repeats. A model that repeats is called
-    `repeats-n`, or `rnn`, `gru` or `lstm` for one step. Both sides learned the same one of the `variants` of the task.
-    """
-    rows = table(records).reindex(columns=["model", metric, "ponder_steps", "updates"])
-    rows["variant"] = variants(rows.model)
-    repeats = repeating(rows.model)
-    fixed = rows[repeats].groupby(["model", "variant"], sort=False).mean().reset_index()
-    found = []
-    for model, made in rows[~repeats].groupby("model", sort=False):
-        alike = fixed[fixed.variant == made.variant.iloc[0]].set_index("model")
-        if alike.empty:
-            continue
-        near = alike.loc[[(alike.ponder_steps - n).abs().idxmin() for n in made.ponder_steps]]
-        apart = [abs(ours - theirs) for ours, theirs in zip(made.ponder_steps, near.ponder_steps, strict=True)]
-        found.append([model, made.ponder_steps.mean(), made[metric].mean(), made.updates.mean()])
-        named = ", ".join(dict.fromkeys(near.sort_values("ponder_steps").index))
-        found[-1] += [named, sum(apart) / len(apart), near[metric].mean(), near.updates.mean()]
-    columns = ["model", "mean N", metric, "updates"]
-    return pd.DataFrame(found, columns=[*columns, "nearest repeats", "steps apart", f"{metric} there", "updates there"])
+    numbers = numbers.join(grouped.updates.mean().round(1)).join(grouped.note.agg(lambda rows: note(list(rows))))
+    if any(record.label for record in records):
+        labels = {record.model: label(record) for record in records}
+        numbers.insert(0, "label", [labels[model] for model, _ in numbers.index])
+    return numbers
 
 
 def updates_until(records: list[Record], goal: dict[str, int | float]) -> pd.Series:

@@ -203,14 +203,25 @@ def check_device(device: str) -> None:
         SettingsError: in one sentence.
     """
     try:
-        kind = torch.device(device)
+        asked = torch.device(device)
     except RuntimeError:
-        raise SettingsError(f"The device {device!r} is unknown; it must be 'cpu', 'cuda' or 'cuda:0'.") from None
-    if kind.type not in ("cpu", "cuda") or (kind.type == "cpu" and kind.index):
-        raise SettingsError(f"The device {device!r} is not supported; it must be 'cpu', 'cuda' or 'cuda:0'.")
+        raise SettingsError(f"The device {device!r} is unknown to torch; this machine has {here()}.") from None
     # torch counts in eight bits: it reads cuda:1000 as cuda:-24
-    if kind.type == "cuda" and not 0 <= (kind.index or 0) < torch.cuda.device_count():
-        raise SettingsError(f"The device {device!r} was asked for, but torch finds no such GPU here; use 'cpu'.")
+    if not 0 <= (asked.index or 0) < devices_of(asked.type):
+        raise SettingsError(f"The device {device!r} is not on this machine, as far as torch knows; it has {here()}.")
+
+
+def devices_of(kind: str) -> int:
+    """How many devices of a kind, such as "cuda", "mps" or "xpu", torch can compute on here."""
+    count = getattr(getattr(torch, kind, None), "device_count", None)
+    return count() if count else 0  # of "meta" and the like there is nothing to count
+
+
+def here() -> str:
+    """The devices of this machine, in a sentence."""
+    accelerator = torch.accelerator.current_accelerator()
+    kinds = ["cpu", *([accelerator.type] if accelerator else [])]
+    return " and ".join(repr(kind) for kind in kinds if devices_of(kind))
 
 
 def notebook_parameters(notebook: Path) -> dict[str, Any]:
