@@ -67,7 +67,7 @@ class Answering(nn.Module):
 
 def compiled() -> nn.Module:
     layer = SparseAttentiveBacktracking(INPUT, HIDDEN, **SETTING)
-    layer.compile()
+    layer.compile_scores()
     return Answering(layer)
 
 

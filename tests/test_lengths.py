@@ -68,3 +68,11 @@ def test_lengths_that_cannot_be_are_refused(of, float64, sentence, as_users_run_
     with pytest.raises(ValueError, match="ength") as caught:
         lengths.run(LAYERS["LSTM"](), float64(7, 3, INPUT).float(), of)
     sentence(caught)
+
+
+def test_a_state_is_one_that_the_layer_answered_with(float64, sentence, as_users_run_it):
+    layer, inputs = LAYERS["LSTM"](dtype=torch.float64), float64(4, 2, INPUT)
+    for state in (tuple(layer(inputs).state), lengths.run(layer, inputs, [4, 2]).state):
+        with pytest.raises(ValueError, match="The state is a") as caught:
+            lengths.run(layer, inputs, [4, 2], state)
+        sentence(caught)

@@ -142,3 +142,23 @@ def test_scores_of_any_size_are_those_of_the_graph(far, dtype):
     for one, other in zip(*found, strict=True):
         tolerance = 1e-4 if dtype == torch.float32 else 0.1
         torch.testing.assert_close(one, other, rtol=tolerance, atol=tolerance * (1 + other.detach().abs().max().item()))
+
+
+def test_a_long_memory_is_folded_in_single_precision_under_autocast():
+    memory = HistoryMemory(tuple(torch.randn(70, 2, 4)), 0.999, 1.0)
+    with torch.autocast("cpu", BF16):
+        folded = memory.folded().matrix
+    torch.testing.assert_close(folded, memory.folded().matrix, rtol=0, atol=0)
+
+
+def test_a_half_precise_graph_goes_on_from_the_state_of_a_replay():
+    layer, inputs = LAYERS["SAB"]().to(BF16), torch.randn(6, 2, INPUT).to(BF16)
+    state = layer(inputs).state
+    layer.form = "graph"
+    assert layer(inputs, state).outputs.dtype == BF16
+
+
+def test_a_memory_of_half_precise_states_holds_them_once():
+    """In single precision, so that no read makes copies of its own."""
+    answer = LAYERS["fast weights, attention"]().to(BF16)(torch.randn(6, 2, INPUT).to(BF16))
+    assert {each.dtype for each in answer.state.memory.history} == {torch.float32}

@@ -190,7 +190,7 @@ def test_compiled_scores_are_those_of_the_plain_form(monkeypatch):
     monkeypatch.setattr(torch, "compile", lambda function, **options: compiler(function, backend="eager", **options))
     scorers.one_pass.cache_clear()
     layers = [make("SAB"), make("SAB, graph")]
-    layers[0].compile()
+    layers[0].compile_scores()
     inputs = torch.randn(12, 3, INPUT, dtype=torch.float64)
     outputs = [layer(inputs).outputs for layer in layers]
     scorers.one_pass.cache_clear()

@@ -51,9 +51,11 @@ def run(
         raise ValueError(
             f"The lengths go from {lengths.min()} to {lengths.max()}; they must be from 1 to {len(inputs)}."
         )
+    if state is not None and not hasattr(state, "rows"):
+        raise ValueError(f"The state is a {type(state).__name__}; it must be one that the layer answered with.")
     order = lengths.argsort(descending=True, stable=True)
     ends = sorted(set(lengths.tolist()))
-    inside = (torch.arange(len(inputs)).unsqueeze(1) < lengths).to(inputs.device)
+    inside = (torch.arange(len(inputs), device="cpu").unsqueeze(1) < lengths).to(inputs.device)
     answer = layer(inputs[: ends[0], order], state and state.rows(order))
     if answer.state is None and len(ends) > 1:  # such a layer sees all of a sequence at once, and nothing behind a step
         shown = torch.where(inside.unsqueeze(2), inputs, torch.zeros_like(inputs))  # 0 times a NaN would be one

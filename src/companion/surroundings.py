@@ -1,7 +1,7 @@
 """What a fast form has to know of the network around it, so that it computes what the plain form would.
 
-A plain form calls its modules and leaves the rest to torch. A fast form takes weights out of a module and writes its
-own way back; so it has to see to three things: that a weight which is made anew before each call is made (`fresh`),
+A plain form leaves the way back to torch. A fast form takes weights out of a module and writes its own; so it has to
+see to three things: that a weight which is made anew before each call is made (`fresh`),
 that a function transform finds the plain form (`transformed`), and that a second derivative finds it, too (`twice`).
 """
 
@@ -46,9 +46,9 @@ def twice(
     """
     with torch.enable_grad():
         inputs = [each.view_as(each) for each in inputs]  # not themselves: one may have been made from another
-        made = plain(*inputs)
-        kept = [(each, payoff) for each, payoff in zip(made, payoffs, strict=True) if payoff is not None]
+        made = zip(plain(*inputs), payoffs, strict=True)
+        kept = [(each, payoff) for each, payoff in made if payoff is not None and each.requires_grad]
         asked = [each for each, wanted in zip(inputs, needed, strict=True) if wanted]
-        outputs, payoffs = zip(*kept, strict=True)
+        outputs, payoffs = ([pair[of] for pair in kept] for of in (0, 1))
         found = iter(torch.autograd.grad(outputs, asked, payoffs, create_graph=True, allow_unused=True))
     return [next(found) if wanted else None for wanted in needed]

@@ -188,3 +188,34 @@ def test_the_attention_form_keeps_the_states_and_no_square_of_them():
 
     short, middle, long = kept(100), kept(200), kept(300)
     assert (long - middle) < 1.3 * (middle - short)
+
+
+def test_a_sequence_without_a_memory_is_differentiated_twice(float64):
+    layer, inputs = make("replay", memory_every=100), float64(2, BATCH, INPUT).requires_grad_()
+    outputs = layer(inputs).outputs
+    (slope,) = torch.autograd.grad(outputs.square().sum(), inputs, create_graph=True)
+    assert torch.autograd.grad(slope.square().sum(), inputs)[0].abs().sum() > 0
+
+
+def test_a_subclass_that_changes_an_equation_is_not_replayed(float64):
+    """The replay would not know of it."""
+
+    class Hard(SparseAttentiveBacktracking):
+        def weigh(self, scores):
+            return nn.functional.one_hot(scores.argmax(1), scores.shape[1]).to(scores) if scores.numel() else scores
+
+    torch.manual_seed(1)
+    layer, inputs = Hard(INPUT, HIDDEN, 2, 3, 1).double(), float64(STEPS, BATCH, INPUT)
+    attention = layer(inputs).trace["attention"].to_dense()
+    assert set(attention.unique().tolist()) == {0.0, 1.0}
+
+
+@pytest.mark.parametrize("few", [0, 100])
+def test_a_long_history_has_a_forward_derivative(few, float64, monkeypatch):
+    monkeypatch.setattr(fast_weights, "FEW", few)
+    torch.manual_seed(0)
+    layer, (inputs, along) = FastWeights(INPUT, HIDDEN, form="attention").double(), float64(2, 5, BATCH, INPUT)
+    _, found = torch.func.jvp(lambda x: layer(x).outputs, (inputs,), (along,))
+    step = 1e-6
+    expected = (layer(inputs + step * along).outputs - layer(inputs - step * along).outputs) / (2 * step)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-7)

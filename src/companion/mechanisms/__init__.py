@@ -1,4 +1,4 @@
-"""The three mechanisms of the book, one file each."""
+"""The three mechanisms of the book, each defined in one file, and what serves them."""
 
 from companion.mechanisms.adaptive_computation import AdaptiveComputation
 from companion.mechanisms.fast_weights import FastWeights, fast_memory_read

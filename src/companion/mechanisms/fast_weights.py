@@ -28,7 +28,8 @@ from torch.nn.functional import relu
 from companion import checks, state
 from companion.answer import Answer
 from companion.layer import Layer
-from companion.precision import exact
+from companion.precision import exact, uncast
+from companion.surroundings import transformed
 
 FORMS = ("auto", "matrix", "attention")
 FEW = 64  # states of which autograd may keep a copy at each step; that is faster, but grows with the square
@@ -67,7 +68,7 @@ def attend(
 
 
 class AttentionRead(torch.autograd.Function):
-    """`attend` of (query, decay, rate, *states), which keeps the states themselves for the way back and no copy."""
+    """`attend` of (query, decay, rate, *states), which keeps the states for the way back, and no stack of them."""
 
     generate_vmap_rule = True
 
@@ -136,13 +137,13 @@ class HistoryMemory(NamedTuple):
             checks.tensor("A state in the memory", stored, inputs, (inputs.shape[1], layer.hidden_size))
 
     def write(self, hidden: Float[Tensor, "batch hidden"]) -> "HistoryMemory":
-        return self._replace(history=(*self.history, hidden)) if self.rate else self
+        return self._replace(history=(*self.history, exact(hidden))) if self.rate else self
 
     def read(self, query: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
         if not self.history:
             return torch.zeros_like(query)
         history, asked = [exact(stored) for stored in self.history], exact(query)
-        if len(history) <= FEW:
+        if len(history) <= FEW or transformed():
             weights = fading(len(history), self.decay, self.rate, asked)
             return attend(torch.stack(history), asked, weights).to(query.dtype)
         return AttentionRead.apply(asked, self.decay, self.rate, *history).to(query.dtype)
@@ -151,7 +152,9 @@ class HistoryMemory(NamedTuple):
         """The same memory as a matrix (F3)."""
         history = exact(torch.stack(self.history, 1))
         weights = fading(len(self.history), self.decay, self.rate, history)
-        return MatrixMemory((weights.unsqueeze(1) * history).mT @ history, self.decay, self.rate)
+        with uncast(history):
+            matrix = (weights.unsqueeze(1) * history).mT @ history
+        return MatrixMemory(matrix, self.decay, self.rate)
 
 
 class FastWeightsState(NamedTuple):
@@ -175,8 +178,8 @@ class FastWeights(Layer):
         recurrent_init: the c of W = c·I at the start; the paper takes 0.05.
         device, dtype: of the weights, as torch's own layers take them.
 
-    Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs are
-    h(t), (time, batch, R).
+    Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs
+    are the states, (time, batch, R): to x(t) it answers h(t+1).
 
     Raises:
         ValueError: an unknown form, a decay outside [0, 1], a size or number of inner steps that is no whole number

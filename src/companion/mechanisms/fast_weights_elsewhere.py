@@ -1,6 +1,6 @@
 """What public code, and our ablations, compute in the place of fast weights: each class changes a line of the paper's.
 
-The page "What public code computes" says who does which.
+The page "What public code computes" of the part Attend says who does which.
 """
 
 from typing import NamedTuple
@@ -47,7 +47,7 @@ class NormalisedEverywhere(FastWeights):
 
 
 class NormalisedOverBatch(FastWeights):
-    """Mean and variance of each unit are taken over the batch, of which there must be some; an example's outputs then
+    """Mean and variance of each unit are taken over the batch, of two examples at least; an example's outputs then
     depend on the others."""
 
     def __init__(self, input_size: int, hidden_size: int, **options):

@@ -107,18 +107,19 @@ class SparseAttentiveBacktracking(Layer):
             nothing.
         form: "replay", which keeps no graph and replays the windows that receive credit, or "graph", the definition, or
             "auto": replay wherever it can, which is for an LSTM. Under a transform of `torch.func` it is the definition
-            that runs, and for a second derivative.
+            that runs, and for a second derivative, and where a subclass changes `weigh`, `remind` or `advance`.
         cell: "lstm", or another recurrence in its place in (S1): "gru", or "rnn" (tanh).
         temperature: of the softmax; with "subtract" it matters only while memories are few.
         device, dtype: of the weights, as torch's own layers take them; the replay is in single precision at least.
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs
-    are [h ; s], (time, batch, 2·hidden_size). Its trace holds "attention", a sparse tensor (time, batch, memories), and
-    in the form "replay" also "replayed", (windows, batch): for each window and example whether it was; the backward
+    are [h ; s], (time, batch, 2·hidden_size). Its trace holds "attention", (time, batch, memories), a sparse tensor
+    but in the replay of full attention, and in the form "replay" also "replayed", (windows, batch): for each window and example whether it was; the backward
     pass fills it in.
 
     Raises:
-        ValueError: a count is no whole number from 1 on, or a normaliser, form or cell is unknown; in a call, inputs of
+        ValueError: a count is no whole number from 1 on, `forget_bias` or `temperature` is not finite, the temperature
+            not above 0, or a normaliser, form or cell is unknown; in a call, inputs of
             another shape, or a state that is not this layer's or of another batch.
 
     Source: Ke et al. 2018, "SAB-augmented LSTM"; the concatenated output is that of the released code.
@@ -188,13 +189,19 @@ class SparseAttentiveBacktracking(Layer):
         checks.sequence(inputs, self.cell.input_size)
         state = self.start(inputs) if state is None else self.resume(inputs, state)
         run = self.graph
-        if self.form == "replay" and not transformed():
+        if self.form == "replay" and self.replayable and not transformed():
             run = self.replay
         outputs, hidden, cell, memories, trace = run(inputs, *state)
         state = SABState(hidden, cell, memories, state.steps + len(inputs))
         return Answer(outputs, state, exact(inputs).new_zeros(inputs.shape[1]), trace)
 
-    def compile(self) -> None:
+    @property
+    def replayable(self) -> bool:
+        """Whether what the replay computes is what the layer defines: a subclass may define another."""
+        steps = ("weigh", "remind", "advance")
+        return all(getattr(type(self), step) is getattr(SparseAttentiveBacktracking, step) for step in steps)
+
+    def compile_scores(self) -> None:
         """Let torch compile what the replay does with all memories at each step; it needs a C++ compiler.
 
         The more memories, the more it saves. The first call takes half a minute longer. Sums are made in another order,
@@ -217,6 +224,8 @@ class SparseAttentiveBacktracking(Layer):
 
     def graph(self, inputs, hidden, cell, memories, start):
         """The definition, as (outputs, hidden, cell, memories, trace); all arguments but the inputs are a state's."""
+        # In half precision a state of the replay is in single.
+        hidden, cell, memories = (each if each is None else each.to(inputs.dtype) for each in (hidden, cell, memories))
         states = memories.transpose(0, 1)
         known = Memories(states, self.scorer.key(states))
         outputs, attention = [], []
@@ -257,7 +266,9 @@ class SparseAttentiveBacktracking(Layer):
     def replay(self, inputs, hidden, cell, memories, start):
         """The same, by sparse replay."""
         given = [exact(each) for each in (inputs, hidden, cell, memories)]
-        weights = [exact(getattr(fresh(part), name)) for part, name in self.places()]
+        for part in {part for part, _ in self.places()}:
+            fresh(part)
+        weights = [exact(getattr(part, name)) for part, name in self.places()]
         weights[-1] = weights[-1] / self.temperature
         for scorer in self.scorer_class.replayed_by:
             rule = Rule(

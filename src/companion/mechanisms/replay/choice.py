@@ -13,9 +13,9 @@ class Choice(NamedTuple):
     """What one step reads, or several steps, one after another; a row is an example at a step.
 
     Attributes:
-        scores: of the selected memories, (rows, selected), best first.
-        selected: where they lie in a bank whose memories and examples are flattened, (rows, selected); None if a step
-            read all the memories there were, in their order.
+        scores: of the selected memories, (rows, selected), best first if there were more.
+        selected: where they lie in a bank whose memories and examples are flattened, (rows, selected); None in full
+            attention, which reads all memories in their order.
         threshold: whether the last one only sets the threshold of S3 and has no weight.
     """
 
@@ -59,13 +59,13 @@ class Cache:
     """A place for what several passes over the memories leave for each other: as many at a time as stay in the cache.
 
     Args:
-        bank: the memories, (memories, batch, hidden). On a GPU all are taken at once.
+        bank: the memories, (memories, batch, hidden). On any device but a CPU all are taken at once.
     """
 
     numbers = 2**17  # half a megabyte
 
     def __init__(self, bank: Tensor):
-        self.at_once = max(1, len(bank) if bank.is_cuda else self.numbers // (bank[0].numel() if len(bank) else 1))
+        self.at_once = max(1, len(bank) if bank.device.type != "cpu" else self.numbers // (bank[0].numel() if len(bank) else 1))
         self.scratch = bank.new_empty(min(self.at_once, len(bank)), *bank.shape[1:])
 
     def parts(self, known: int) -> Iterator[tuple[slice, Tensor]]:

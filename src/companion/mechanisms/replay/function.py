@@ -39,9 +39,9 @@ class SparseReplay(torch.autograd.Function):
         lstm, scorer = parameters[:4], rule.scorer(*parameters[4:])
         (time, batch), size, known = inputs.shape[:2], hidden.shape[1], len(memories)
         total = known + rule.made(time)
-        bank = Bank(*inputs.new_empty(2, total, batch, size))
+        bank = Bank(*(inputs.new_empty(total, batch, size) for _ in range(2)))
         # Tensors that would grow from step to step are made once: a heap of growing ones falls to pieces.
-        room, scores = Cache(bank.entries), inputs.new_empty(total, batch)
+        room, scores = Cache(bank.entries) if rule.top_k is None else None, inputs.new_empty(total, batch)
         bank.states[:known], bank.entries[:known] = memories, scorer.entry(memories)
         outputs = inputs.new_empty(time, batch, 2 * size)
         first, starts, chosen, zeros = hidden, {}, [], torch.zeros_like(hidden)

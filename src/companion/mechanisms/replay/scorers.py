@@ -8,6 +8,9 @@ no tanh is needed however often the memory is scored:
 W₁ m_i is cut off where its exponential would be infinite or 0: there tanh is flat, unless the query is almost as large.
 Then the call is made once more with the sum itself, r_i = σ(−2 (W₁ m_i + W₂ ĥ + b)).
 
+The slope of a_i is w₃ (1 − tanh²) = 4 w₃ (r_i − r_i²). What the walk carries as k' lacks the factor 4 w₃: it is the same
+for all memories, and comes in with the weights, in `back` and `finish`.
+
 Tensors are (memories, batch, hidden) in the bank and (rows, selected, hidden) once read, a row being an example at a
 step. The scores of a row only matter up to a constant, and so their gradients sum to zero; both are used here.
 """
@@ -45,7 +48,7 @@ class MLPReplay:
         self.factor = 4 * self.w3
         self.back = [self.factor.unsqueeze(1) * each for each in (w1, w2)]
         number = torch.finfo(w1.dtype)
-        self.largest = math.log(number.max) / 2 - 1  # whose exponential is a number, and so is 1 divided by it
+        self.largest = math.log(number.max) / 2 - 1  # exp of twice it is a number, and so is 1 divided by that
         self.flat = 1 - math.log(number.eps) / 2  # beyond it tanh is 1, to the last digit
         self.met = w1.new_zeros(())  # the largest query so far
 
@@ -72,6 +75,9 @@ class MLPReplay:
         query, v = self.query(provisional), -2 * self.w3
         if self.compiled:
             out[:known] = one_pass(type(self))(bank[:known], query, v)
+            return
+        if bank.device.type != "cpu":
+            torch.mv(self.inner(bank[:known], query).flatten(0, 1), v, out=out[:known].view(-1))
             return
         if self.blocks is None:
             self.room = Cache(bank)

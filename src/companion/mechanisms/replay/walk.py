@@ -25,7 +25,7 @@ class Reading:
         kept, selected: where the memories lie that have a weight, and all that were scored against each other.
         weights, slope: α of the kept ones, and 1/Z of R2.
         memories: the kept ones.
-        inner, score_slope: what the scorer has inside for each selected memory, and ∂a/∂k.
+        inner, score_slope: what the scorer has inside for each selected memory, and ∂a/∂k, both as the scorer keeps them.
         to_scores, to_query: a' and Σ k', filled in by `pay`.
         provisional: ĥ.
     """
@@ -66,8 +66,9 @@ class Walk:
         self.bank, self.credit, self.chosen, self.lstm, self.scorer = bank, credit, chosen, lstm, scorer
         self.size = first.shape[1]
         self.old = len(bank.states) - rule.made(len(inputs))
-        self.room = Cache(bank.entries)
-        self.more = torch.empty_like(self.room.scratch)
+        if rule.top_k is None:
+            self.room = Cache(bank.entries)
+            self.more = torch.empty_like(self.room.scratch)
         self.to_inputs = torch.zeros_like(inputs) if inputs_matter else None
         self.to_lstm = first.new_zeros(inputs.shape[2] + self.size + 1, 4 * self.size)  # of [W_ih, W_hh, b], transposed
 
