@@ -1,7 +1,7 @@
 """What a layer hands from one call to the next: a named tuple that knows where its batch is.
 
-A part is a tensor, a tuple of tensors, another such state, None, or a number that all examples share. The batch is a tensor's
-first axis, unless the state's `batch_axes` names another. Each state takes its two words from here:
+A part is a tensor, a tuple of tensors, another such state, None, or a number that all examples share. The batch is a
+tensor's first axis, unless the state's `batch_axes` names another. Each state takes its two words from here:
 
     class LSTMState(NamedTuple):
         hidden: Tensor

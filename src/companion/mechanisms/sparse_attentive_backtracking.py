@@ -113,9 +113,9 @@ class SparseAttentiveBacktracking(Layer):
         device, dtype: of the weights, as torch's own layers take them; the replay is in single precision at least.
 
     Call it with inputs (time, batch, input_size) and optionally the state of an earlier call. The answer's outputs
-    are [h ; s], (time, batch, 2·hidden_size). Its trace holds "attention", (time, batch, memories), a sparse tensor
-    but in the replay of full attention, and in the form "replay" also "replayed", (windows, batch): for each window and example whether it was; the backward
-    pass fills it in.
+    are [h ; s], (time, batch, 2·hidden_size). Its trace holds "attention", (time, batch, memories), a sparse tensor but
+    in the replay of full attention, and in the form "replay" also "replayed", (windows, batch): for each window and
+    example whether it was; the backward pass fills it in.
 
     Raises:
         ValueError: a count is no whole number from 1 on, `forget_bias` or `temperature` is not finite, the temperature

@@ -65,7 +65,9 @@ class Cache:
     numbers = 2**17  # half a megabyte
 
     def __init__(self, bank: Tensor):
-        self.at_once = max(1, len(bank) if bank.device.type != "cpu" else self.numbers // (bank[0].numel() if len(bank) else 1))
+        self.at_once = max(
+            1, len(bank) if bank.device.type != "cpu" else self.numbers // (bank[0].numel() if len(bank) else 1)
+        )
         self.scratch = bank.new_empty(min(self.at_once, len(bank)), *bank.shape[1:])
 
     def parts(self, known: int) -> Iterator[tuple[slice, Tensor]]:

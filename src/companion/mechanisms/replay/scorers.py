@@ -8,8 +8,8 @@ no tanh is needed however often the memory is scored:
 W₁ m_i is cut off where its exponential would be infinite or 0: there tanh is flat, unless the query is almost as large.
 Then the call is made once more with the sum itself, r_i = σ(−2 (W₁ m_i + W₂ ĥ + b)).
 
-The slope of a_i is w₃ (1 − tanh²) = 4 w₃ (r_i − r_i²). What the walk carries as k' lacks the factor 4 w₃: it is the same
-for all memories, and comes in with the weights, in `back` and `finish`.
+The slope of a_i is w₃ (1 − tanh²) = 4 w₃ (r_i − r_i²). What the walk carries as k' lacks the factor 4 w₃: it is the
+same for all memories, and comes in with the weights, in `back` and `finish`.
 
 Tensors are (memories, batch, hidden) in the bank and (rows, selected, hidden) once read, a row being an example at a
 step. The scores of a row only matter up to a constant, and so their gradients sum to zero; both are used here.

@@ -25,7 +25,7 @@ class Reading:
         kept, selected: where the memories lie that have a weight, and all that were scored against each other.
         weights, slope: α of the kept ones, and 1/Z of R2.
         memories: the kept ones.
-        inner, score_slope: what the scorer has inside for each selected memory, and ∂a/∂k, both as the scorer keeps them.
+        inner, score_slope: what the scorer has inside for each selected memory, and ∂a/∂k, as the scorer keeps them.
         to_scores, to_query: a' and Σ k', filled in by `pay`.
         provisional: ĥ.
     """
