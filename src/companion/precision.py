@@ -1,9 +1,8 @@
 """Sums that must add up, in numbers that can hold them.
 
-Half precision knows eleven bits of a number, bfloat16 eight: there a thousandth added to one is lost, and after 256 comes
-258.
-So what is summed up over steps (mass, ages, costs, a decaying memory) is kept in single precision, or in the inputs'
-own if that is finer, whatever a layer's weights are in and whether or not `torch.autocast` is on.
+Half precision knows eleven bits of a number, bfloat16 eight: there a thousandth added to one is lost, and 258 follows
+256. So what is summed up over steps (mass, ages, costs, a decaying memory) is kept in single precision, or in the
+inputs' own if that is finer, whatever a layer's weights are in and whether or not `torch.autocast` is on.
 """
 
 from contextlib import AbstractContextManager, nullcontext
