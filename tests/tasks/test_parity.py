@@ -110,5 +110,5 @@ def test_details_with_most_also_say_the_means_within():
     [({"bits": 0}, "bits"), ({"placement": "middle"}, "placement"), ({"most": 0}, "most"), ({"most": 65}, "most")],
 )
 def test_bad_arguments_are_refused_in_one_sentence(arguments, name):
-    with pytest.raises(ValueError, match=rf"^{name} is .*; it must be [^.]*\.$"):
+    with pytest.raises(ValueError, match=rf"^{name} is .*; it must [^.]*\.$"):
         Parity(**arguments)

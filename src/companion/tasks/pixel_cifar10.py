@@ -58,13 +58,12 @@ class PixelCIFAR10(PixelByPixel):
             raise ValueError(f"source is {source!r}; it must be 'exact' or 'jpeg'.")
         if colour not in COLOURS:
             raise ValueError(f"colour is {colour!r}; it must be 'rgb' or 'grey'.")
-        checks.whole(validation_size=validation_size)
         training_size = TRAINING - validation_size if training_size is None else training_size
         test_size = TEST if test_size is None else test_size
         sizes = {"validation_size": validation_size, "training_size": training_size, "test_size": test_size}
         most = {"validation_size": TRAINING - 10, "training_size": TRAINING - validation_size, "test_size": TEST}
-        checks.whole(**sizes)
         for name, size in sizes.items():
+            checks.whole(**{name: size})
             if size % CLASSES or not 0 < size <= most[name]:
                 raise ValueError(f"{name} is {size}; it must be a multiple of ten from 10 to {most[name]}.")
         self.input_size = COLOURS[colour]
