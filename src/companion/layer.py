@@ -5,7 +5,7 @@ from typing import Any
 from torch import Tensor, nn
 
 
-def own(value: Any) -> Any:
+def as_python(value: Any) -> Any:
     """A number of numpy's as one of Python's: what is kept with weights is read without trust in other libraries."""
     return value.item() if hasattr(value, "item") else value
 
@@ -26,12 +26,12 @@ class Layer(nn.Module):
     decisive: tuple[str, ...] = ()
 
     def extra_repr(self) -> str:
-        return ", ".join(f"{name}={own(getattr(self, name))!r}" for name in self.settings)
+        return ", ".join(f"{name}={as_python(getattr(self, name))!r}" for name in self.settings)
 
     def _save_to_state_dict(self, destination: dict[str, Tensor], prefix: str, keep_vars: bool) -> None:
         super()._save_to_state_dict(destination, prefix, keep_vars)
         metadata = getattr(destination, "_metadata", {}).get(prefix[:-1], {})
-        metadata["settings"] = {name: own(getattr(self, name)) for name in self.decisive}
+        metadata["settings"] = {name: as_python(getattr(self, name)) for name in self.decisive}
 
     def _load_from_state_dict(
         self,

@@ -81,5 +81,5 @@ def run(
     spoken = torch.where(inside.unsqueeze(2), spoken, torch.zeros_like(spoken))
     trace = {}
     if pondered:
-        trace["ponder_steps"] = nn.functional.pad(torch.cat(pondered), (0, 0, 0, len(inputs) - begin))[:, back] * inside
+        trace["ponder_steps"] = nn.functional.pad(torch.cat(pondered), (0, 0, 0, len(inputs) - begin))[:, back]
     return Answer(spoken, None if answer.state is None else states, costs[back], trace)

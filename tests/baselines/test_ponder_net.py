@@ -10,7 +10,7 @@ from hypothesis.extra.numpy import arrays
 from torch.nn import functional
 
 from companion.baselines import FixedRepeats, PonderNet
-from companion.baselines.ponder_net import divergence, drawn_by, log_halting
+from companion.baselines.ponder_net import between, divergence, drawn_by, log_halting
 
 INPUT, HIDDEN, BATCH = 3, 4, 6
 CELLS = ("rnn", "gru", "lstm")
@@ -219,3 +219,11 @@ def test_what_one_example_does_changes_nothing_for_the_others(cell, float64):
 def test_bad_options_are_refused_in_one_sentence(options):
     with pytest.raises(ValueError, match=rf"^{next(iter(options))} is .*; it must be [^.]*\.$"):
         PonderNet(INPUT, HIDDEN, **options)
+
+
+def test_what_is_drawn_lies_between_nothing_and_one():
+    """With all bits the same, too: single precision must not round it to an end."""
+    ends = between(torch.tensor([0, -1, 2**62, 1, 2**24 - 1]))
+    assert ends.min() > 0
+    assert ends.max() < 1
+    assert between(torch.arange(0, 2**24, 2**8)).mean().item() == pytest.approx(0.5, abs=1e-3)

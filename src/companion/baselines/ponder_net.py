@@ -86,7 +86,12 @@ def drawn_by(inputs: Float[Tensor, "time batch features"], made: int, seed: int)
     mixed = (bits * odd[:-1]).sum(2) + when
     for shift, factor in ((30, -0x40A7B892E31B1A47), (27, -0x6B2FB644ECCEEE15), (31, 1)):
         mixed = (mixed ^ ((mixed >> shift) & (2 ** (64 - shift) - 1))) * factor
-    return ((mixed & (2**24 - 1)).float() + 0.5) / 2**24
+    return between(mixed)
+
+
+def between(bits: Int[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    """A number in (0, 1), without its ends, from the lowest 24 bits but one: single precision has no room for more."""
+    return (((bits >> 1) & (2**23 - 1)).float() + 0.5) / 2**23
 
 
 def stopped(log_left: Float[Tensor, "steps batch"], until: Float[Tensor, "*batch"]) -> Int[Tensor, " batch"]:

@@ -69,7 +69,16 @@ class NoMemory(NamedTuple):
         pass
 
 
-class LayerNormRNN(FastWeights):
+class WithoutMemory(FastWeights):
+    """Fast weights whose memory stays empty."""
+
+    memories = (NoMemory,)
+
+    def empty(self, inputs: Float[Tensor, "time batch features"]) -> NoMemory:
+        return NoMemory()
+
+
+class LayerNormRNN(WithoutMemory):
     """h(t+1) = ReLU(LN[W h(t) + C x(t)]): fast weights whose memory stays empty, as with rate 0.
 
     The control that Ba et al. 2016 lack: it has their layer normalisation and none of their memory. Its
@@ -90,7 +99,6 @@ class LayerNormRNN(FastWeights):
     """
 
     settings = decisive = ()
-    memories = (NoMemory,)
 
     def __init__(
         self,
@@ -102,14 +110,11 @@ class LayerNormRNN(FastWeights):
     ):
         super().__init__(input_size, hidden_size, rate=0.0, recurrent_init=recurrent_init, device=device, dtype=dtype)
 
-    def empty(self, inputs: Float[Tensor, "time batch features"]) -> NoMemory:
-        return NoMemory()
-
     def step(self, hidden, memory, drive):
         return relu(self.norm(self.recurrent(hidden) + drive)), memory
 
 
-class SettlingRNN(FastWeights):
+class SettlingRNN(WithoutMemory):
     """h₀ = ReLU(W h(t) + C x(t)), then S times h_{s+1} = ReLU(LN[W h(t) + C x(t) + V h_s]).
 
     The control for depth: as many layers between two steps as the fast weights have, the same layer normalisation,
@@ -131,7 +136,6 @@ class SettlingRNN(FastWeights):
     """
 
     settings = decisive = ("inner_steps",)
-    memories = (NoMemory,)
 
     def __init__(
         self,
@@ -145,9 +149,6 @@ class SettlingRNN(FastWeights):
         where = {"device": device, "dtype": dtype}
         super().__init__(input_size, hidden_size, inner_steps=inner_steps, recurrent_init=recurrent_init, **where)
         self.settling = nn.Parameter(torch.zeros(hidden_size, hidden_size, **where))  # V
-
-    def empty(self, inputs: Float[Tensor, "time batch features"]) -> NoMemory:
-        return NoMemory()
 
     def step(self, hidden, memory, drive):
         boundary = self.recurrent(hidden) + drive

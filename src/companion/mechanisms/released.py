@@ -87,11 +87,9 @@ class ReleasedWeights(SparseAttentiveBacktracking):
 
     mixed = False
 
-    def __init__(self, input_size: int, hidden_size: int, top_k: int = 5, *options, form: str = "graph", **named):
+    def __init__(self, input_size: int, hidden_size: int, top_k: int = 5, *options, **named):
         checks.whole(top_k=top_k)
-        if form != "graph":
-            raise ValueError(f"form is {form!r}; it must be 'graph' with the released code's weights.")
-        super().__init__(input_size, hidden_size, top_k, *options, form=form, **named)
+        super().__init__(input_size, hidden_size, top_k, *options, **named)
 
     def weigh(self, scores: Float[Tensor, "batch memories"]) -> Float[Tensor, "batch memories"]:
         return released_weights(scores, self.top_k, self.mixed)

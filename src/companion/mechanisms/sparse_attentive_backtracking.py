@@ -33,7 +33,7 @@ from companion.mechanisms.replay import Rule, SparseReplay
 from companion.mechanisms.replay.scorers import MLPReplay, SumReplay
 from companion.mechanisms.selection import sparsify
 from companion.precision import exact, uncast
-from companion.surroundings import fresh, transformed
+from companion.surroundings import fresh, listened_to, transformed
 
 CELLS = {"rnn": nn.RNNCell, "gru": nn.GRUCell, "lstm": nn.LSTMCell}
 FORMS = ("auto", "replay", "graph")
@@ -107,7 +107,8 @@ class SparseAttentiveBacktracking(Layer):
             nothing.
         form: "replay", which keeps no graph and replays the windows that receive credit, or "graph", the definition, or
             "auto": replay wherever it can, which is for an LSTM. Under a transform of `torch.func` it is the definition
-            that runs, and for a second derivative, and where a subclass changes `weigh`, `remind` or `advance`.
+            that runs, and for a second derivative, while a hook of yours waits for a part to be called, and in a
+            subclass that changes `weigh`, `remind` or `advance`.
         cell: "lstm", or another recurrence in its place in (S1): "gru", or "rnn" (tanh).
         temperature: of the softmax; with "subtract" it matters only while memories are few.
         device, dtype: of the weights, as torch's own layers take them; the replay is in single precision at least.
@@ -119,8 +120,8 @@ class SparseAttentiveBacktracking(Layer):
 
     Raises:
         ValueError: a count is no whole number from 1 on, `forget_bias` or `temperature` is not finite, the temperature
-            not above 0, or a normaliser, form or cell is unknown; in a call, inputs of
-            another shape, or a state that is not this layer's or of another batch.
+            not above 0, or a normaliser, form or cell is unknown; in a call, inputs of another shape, or a state that
+            is not this layer's or of another batch.
 
     Source: Ke et al. 2018, "SAB-augmented LSTM"; the concatenated output is that of the released code.
     """
@@ -151,8 +152,9 @@ class SparseAttentiveBacktracking(Layer):
             raise ValueError(f"form is {form!r}; it must be one of {', '.join(FORMS)}.")
         if cell not in CELLS:
             raise ValueError(f"cell is {cell!r}; it must be one of {', '.join(CELLS)}.")
-        if form == "replay" and cell != "lstm":
-            raise ValueError(f"form is 'replay'; it must be 'graph' or 'auto' with the cell {cell!r}.")
+        replayed = cell == "lstm" and self.is_defined_here()
+        if form == "replay" and not replayed:
+            raise ValueError("form is 'replay'; it must be 'graph' or 'auto' with another cell or another equation.")
         checks.whole(input_size=input_size, hidden_size=hidden_size, memory_every=memory_every)
         if truncation is not None:
             checks.whole(truncation=truncation)
@@ -161,7 +163,7 @@ class SparseAttentiveBacktracking(Layer):
         self.hidden_size, self.output_size = hidden_size, 2 * hidden_size
         self.top_k, self.truncation, self.memory_every = top_k, truncation, memory_every
         self.normaliser, self.temperature, self.mental_updates = normaliser, temperature, mental_updates
-        self.form = "replay" if form == "auto" and cell == "lstm" else "graph" if form == "auto" else form
+        self.form = ("replay" if replayed else "graph") if form == "auto" else form
         self.kind, self.cell = cell, CELLS[cell](input_size, hidden_size, device=device, dtype=dtype)
         if cell == "lstm":
             with torch.no_grad():
@@ -188,18 +190,17 @@ class SparseAttentiveBacktracking(Layer):
     def forward(self, inputs: Float[Tensor, "time batch features"], state: SABState | None = None) -> Answer:
         checks.sequence(inputs, self.cell.input_size)
         state = self.start(inputs) if state is None else self.resume(inputs, state)
-        run = self.graph
-        if self.form == "replay" and self.replayable and not transformed():
-            run = self.replay
+        replayed = self.form == "replay" and not transformed() and not listened_to(self)
+        run = self.replay if replayed else self.graph
         outputs, hidden, cell, memories, trace = run(inputs, *state)
         state = SABState(hidden, cell, memories, state.steps + len(inputs))
         return Answer(outputs, state, exact(inputs).new_zeros(inputs.shape[1]), trace)
 
-    @property
-    def replayable(self) -> bool:
-        """Whether what the replay computes is what the layer defines: a subclass may define another."""
-        steps = ("weigh", "remind", "advance")
-        return all(getattr(type(self), step) is getattr(SparseAttentiveBacktracking, step) for step in steps)
+    @classmethod
+    def is_defined_here(cls) -> bool:
+        """Whether the equations are those that the replay computes: a subclass may have another in their place."""
+        equations = ("weigh", "remind", "advance")
+        return all(getattr(cls, name) is getattr(SparseAttentiveBacktracking, name) for name in equations)
 
     def compile_scores(self) -> None:
         """Let torch compile what the replay does with all memories at each step; it needs a C++ compiler.

@@ -65,9 +65,8 @@ class Cache:
     numbers = 2**17  # half a megabyte
 
     def __init__(self, bank: Tensor):
-        self.at_once = max(
-            1, len(bank) if bank.device.type != "cpu" else self.numbers // (bank[0].numel() if len(bank) else 1)
-        )
+        each = bank.shape[1:].numel()
+        self.at_once = max(1, self.numbers // each if bank.device.type == "cpu" else len(bank))
         self.scratch = bank.new_empty(min(self.at_once, len(bank)), *bank.shape[1:])
 
     def parts(self, known: int) -> Iterator[tuple[slice, Tensor]]:
