@@ -1,17 +1,22 @@
 """The house style, and the plots that recur."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.colors import same_color, to_rgb
+from matplotlib.lines import Line2D
 
 from companion.pondering import repeating
 from companion.records import Record, label
+from companion.runs import paper_numbers, varied_from
 from companion.tasks import Task
 
 WIDE = (7.0, 3.6)
+MOST_IN_LEGEND = 5  # more names stand at their lines
 
 
 def style() -> None:
@@ -52,13 +57,17 @@ def by_model(rows: pd.DataFrame) -> dict[str, Any]:
     return {"hue": "label", "palette": palette and {labels[model]: colour for model, colour in palette.items()}}
 
 
-def oracles(axes: Axes, task: Task, metric: str) -> None:
-    """Draw the task's chance, dotted, and its best blind guess, dashed, if the task knows them for this metric."""
+def oracles(axes: Axes, task: Task, metric: str, line: Callable | None = None) -> None:
+    """Draw the task's chance, dotted, and its best blind guess, dashed, if the task knows them for this metric.
+
+    `line` is the axes' method for it: `axhline`, or `axvline` where the metric runs from left to right.
+    """
     if metric not in task.chance:
         return
-    axes.axhline(task.chance[metric], color="0.5", linestyle=":", label="chance")
+    line = line or axes.axhline
+    line(task.chance[metric], color="0.45", linestyle=":", label="chance")
     if task.blind_guess[metric] != task.chance[metric]:
-        axes.axhline(task.blind_guess[metric], color="0.3", linestyle="--", label="best blind guess")
+        line(task.blind_guess[metric], color="0.25", linestyle="--", label="best blind guess")
 
 
 def learning_curves(
@@ -133,12 +142,60 @@ def error_and_steps(rows: pd.DataFrame, setting: str, task: Task) -> list[Axes]:
     return list(panels)
 
 
+def beside_paper(
+    records: list[Record], task: Task, metric: str, models: Sequence[str] | None = None, scale: str = "linear"
+) -> Axes:
+    """A row a model, in the order of `models`: a dot a run, a diamond for the paper's number, and the task's oracles."""
+    order = list(dict.fromkeys(record.model for record in records)) if models is None else list(models)
+    shown = [record for record in records if record.model in order and metric in record.metrics]
+    order = [model for model in order if any(record.model == model for record in shown)]
+    labels = {record.model: label(record) for record in shown}
+    _, axes = plt.subplots(figsize=(6.4, 0.8 + 0.3 * len(order)))
+    for profile, colour in zip(dict.fromkeys(record.profile for record in shown), ("C0", "C1", "C2"), strict=False):
+        dots = [(record.metrics[metric], order.index(record.model)) for record in shown if record.profile == profile]
+        axes.scatter(*zip(*dots, strict=True), color=colour, alpha=0.7, s=24, label=f"ours, {profile}", zorder=3)
+    numbers = paper_numbers(shown[0].experiment) if shown else pd.DataFrame(columns=["model", "metric", "value"])
+    numbers = numbers[(numbers.metric == metric) & numbers.value.notna()].drop_duplicates("model").set_index("model").value
+    said = [(y, varied_from(model, set(numbers.index))) for y, model in enumerate(order)]
+    the_paper(axes, *zip(*[(numbers[model], y) for y, model in said if model in numbers], strict=True))
+    oracles(axes, task, metric, axes.axvline)
+    axes.set(xlabel=task.names.get(metric, metric), xscale=scale, ylim=(len(order) - 0.5, -0.5))
+    axes.set_yticks(range(len(order)), [labels[model] for model in order])
+    axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
+    return axes
+
+
+def the_paper(axes: Axes, x: Sequence[float] = (), y: Sequence[float] = ()) -> None:
+    """Draw the paper's numbers as open diamonds, if there are any."""
+    if x:
+        axes.scatter(x, y, marker="D", s=36, facecolor="none", edgecolor="black", label="the paper", zorder=4)
+
+
 def finish(axes: Axes, task: Task, metric: str, legend: bool = True) -> Axes:
-    """Add the oracles, the metric's name and the legend, which stands beside the plot."""
+    """Add the oracles, the metric's name and the legend, beside the plot; more than five lines are named at their ends."""
     oracles(axes, task, metric)
     axes.set(ylabel=task.names.get(metric, metric))
     if axes.get_legend() is not None:
         axes.get_legend().remove()
-    if legend and axes.get_legend_handles_labels()[0]:
+    handles, labels = axes.get_legend_handles_labels()
+    if legend and len(labels) > MOST_IN_LEGEND and all(hasattr(handle, "get_xdata") for handle in handles):
+        name_lines(axes, dict(zip(labels, handles, strict=True)))
+    elif legend and labels:
         axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
     return axes
+
+
+def name_lines(axes: Axes, handles: dict[str, Line2D]) -> None:
+    """Write each name beside the right ends of the lines of its colour, moved apart where they would overlap."""
+    ends = {}
+    for name, handle in handles.items():
+        lines = [line for line in axes.lines if same_color(line.get_color(), handle.get_color()) and len(line.get_ydata())]
+        if lines:
+            last = [axes.transData.transform((0, line.get_ydata()[-1]))[1] for line in lines]
+            ends[name] = axes.transAxes.inverted().transform((0, sum(last) / len(last)))[1], handle.get_color()
+    height = 11 / (axes.get_window_extent().height or 1)  # of a line of type, in shares of the axes
+    placed = -1.0
+    for name, (y, colour) in sorted(ends.items(), key=lambda end: end[1][0]):
+        placed = max(y, placed + height)
+        how = {"transform": axes.transAxes, "va": "center", "fontsize": 8}
+        axes.text(1.01, placed, name, color=[0.75 * share for share in to_rgb(colour)], **how)  # darker, to be read

@@ -22,9 +22,11 @@ __all__ = [
     "benchmark",
     "experiments",
     "label",
+    "labelled",
     "load",
     "load_all",
     "names",
+    "owed",
     "paper_curves",
     "results_folder",
     "save_benchmark",
@@ -86,6 +88,18 @@ def table(records: list[Record], metric: str = "loss") -> pd.DataFrame:
         for record, marked in zip(records, marks(records, metric), strict=True)
     ]
     return pd.DataFrame(rows, columns=None if rows else ["model", "profile", "seed", "updates", "seconds", "note"])
+
+
+def labelled(rows: pd.DataFrame) -> pd.DataFrame:
+    """A `table` or `summary` for people: the labels in place of the names of models, in a column or in the index."""
+    if "label" not in rows:
+        return rows
+    if "model" in rows:
+        return rows.assign(model=rows.label).drop(columns="label")
+    others = [name for name in rows.index.names if name != "model"]
+    return rows.reset_index("model", drop=True).rename(columns={"label": "model"}).set_index("model", append=True).reorder_levels(
+        ["model", *others]
+    )
 
 
 def names(rows: pd.DataFrame) -> str:
@@ -176,36 +190,48 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
 
     A row that varies something of another, as "lstm-20-0.001" its learning rate or "lstm-200-averaged" what is tested,
     stands beside the paper's row of the rest of its name. A row of the paper's size says of how many updates at most it
-    made its own, and one that was not run what these updates would take, as measured by `make bench`; its search comes
-    on top. The note is that of `companion.marks`.
+    made its own. What the paper has and we have not run stands at the end; `owed` sums up what else was not run. The
+    note is that of `companion.marks`.
     """
-    ours = summary(load_all(experiment), metric).reset_index()
+    records = load_all(experiment)
+    ours = summary(records, metric).reset_index()
     theirs = paper_numbers(experiment)
     theirs = theirs[theirs.metric == metric]
-    priced = benchmark("paper_rows").query("experiment == @experiment").set_index("model")
-    prices = priced.hours
-    at_most = {(model, "paper"): f" of at most {updates:,}" for model, updates in priced.updates.items()}
-    rows = []
-    for model in dict.fromkeys([*ours.model, *prices.index, *theirs.model]):
+    priced = benchmark("paper_rows").query("experiment == @experiment")
+    most = {(model, "paper"): f" of {updates:,}" for model, updates in zip(priced.model, priced.updates, strict=True)}
+    labels = {record.model: label(record) for record in records}
+
+    def printed(model: str) -> str:
         name = varied_from(model, set(theirs.model))
-        paper = [said(number) for _, number in theirs[theirs.model == name].iterrows()]
-        recorded = [
-            {
-                "profile": row.profile,
-                "ours": f"{row['mean']:.4f} ({row.least:.4f} to {row.most:.4f})",
-                "runs": str(row.runs),
-                "updates": f"{row.updates:,.0f}{at_most.get((model, row.profile), '')}",
-                "note": row.note,
-            }
-            for _, row in ours[ours.model == model].iterrows()
-        ]
-        if model in prices and "paper" not in [row["profile"] for row in recorded]:
-            price = f"about {prices[model]:,.0f} h" if prices[model] >= 1 else "under an hour"
-            price = f"not run: {price} on one core, plus the search"
-            recorded.append({"profile": "paper", "ours": price, "runs": "", "updates": "", "note": ""})
-        for row in recorded or [{"profile": "", "ours": "not run", "runs": "", "updates": "", "note": ""}]:
-            rows.append({"model": model, **row, "the paper": "; ".join(paper) or "no row known to us"})
+        return "; ".join(said(number) for _, number in theirs[theirs.model == name].iterrows()) or "no row known to us"
+
+    rows = [
+        {
+            "model": labels[row.model],
+            "profile": row.profile,
+            "ours": f"{row['mean']:.4f} ({row.least:.4f} to {row.most:.4f})",
+            "runs": str(row.runs),
+            "updates": f"{row.updates:,.0f}{most.get((row.model, row.profile), '')}",
+            "note": row.note,
+            "the paper": printed(row.model),
+        }
+        for _, row in ours.iterrows()
+    ]
+    beside = {varied_from(model, set(theirs.model)) for model in ours.model}
+    known = theirs[theirs.value.notna() | theirs.text.notna()].model.drop_duplicates()
+    left = {"profile": "", "ours": "not run", "runs": "", "updates": "", "note": ""}
+    rows += [{"model": model, **left, "the paper": printed(model)} for model in known if model not in beside]
     return pd.DataFrame(rows, columns=["model", "profile", "ours", "runs", "updates", "note", "the paper"])
+
+
+def owed(experiment: str) -> dict[str, float]:
+    """The rows of the paper's size that were not run: how many `rows`, and the `hours` of one core that they would take.
+
+    As measured by `make bench`, for one seed; the search comes on top.
+    """
+    made = {record.model for record in load_all(experiment, "paper")}
+    missing = benchmark("paper_rows").query("experiment == @experiment and model not in @made")
+    return {"rows": len(missing), "hours": float(missing.hours.sum())}
 
 
 def varied_from(model: str, known: set[str]) -> str:

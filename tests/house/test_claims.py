@@ -7,7 +7,8 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
-CLAIMS = tomllib.loads((ROOT / "book" / "results" / "claims.toml").read_text())["claim"]
+FILE = tomllib.loads((ROOT / "book" / "results" / "claims.toml").read_text())
+CLAIMS = FILE["claim"]
 SOURCES = {
     (number["experiment"], number["source"])
     for number in tomllib.loads((ROOT / "book" / "results" / "papers.toml").read_text())["number"]
