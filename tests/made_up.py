@@ -4,7 +4,7 @@ from companion.records import Record
 
 
 def record(model="sab", seed=0, *, metrics=None, looks=(), tried=(), chosen=None, steps=600, budget=600, goal=None,
-           profile="laptop"):  # fmt: skip
+           profile="laptop", label=""):  # fmt: skip
     """A run whose looks are given as dicts, a hundred updates apart, and whose search tried the given rates."""
     known = {
         "experiment": "remind/copying",
@@ -21,6 +21,7 @@ def record(model="sab", seed=0, *, metrics=None, looks=(), tried=(), chosen=None
         "peak_memory_mb": 1.0,
         "environment": {},
         "commit": "unknown",
+        "label": label,
     }
     return Record(**known)
 

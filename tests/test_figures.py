@@ -1,4 +1,5 @@
 from dataclasses import replace
+from itertools import pairwise
 
 import matplotlib.colors as colors
 import pandas as pd
@@ -7,7 +8,7 @@ from made_up import record
 
 from companion import figures
 from companion.pondering import repeating
-from companion.tasks import Logic
+from companion.tasks import Copying, Logic, Parity
 
 
 @pytest.fixture
@@ -62,7 +63,7 @@ def test_legends_show_labels_in_the_colours_of_the_names(rows):
 def test_a_family_of_models_and_an_axis_of_models_show_labels(rows):
     said = rows.assign(label=[f"the {name}" for name in rows.model])
     axes = figures.by_setting(said, "ponder_steps", "error", Logic(2), family="model")
-    assert axes.get_legend().get_texts()[0].get_text() == "the act-0.001"
+    assert axes.texts[0].get_text().startswith("the "), "eight lines are named at their ends"
     axes = figures.by_setting(said, "model", "error", Logic(2))
     axes.figure.canvas.draw()
     assert axes.get_xticklabels()[0].get_text() == "the act-0.001"
@@ -74,3 +75,41 @@ def test_in_the_house_style_no_text_and_no_row_of_a_table_is_cut_off():
         shown = pd.DataFrame({"said": ["not run: " + "x" * 60] * 70})._repr_html_()  # as a notebook shows it
     assert "..." not in shown
     assert shown.count("not run") == 70
+
+
+def test_more_than_five_lines_are_named_at_their_ends_and_no_names_overlap():
+    def drawn(count):
+        looks = [[{"error": 0.5}, {"error": 0.1 * place}] for place in range(count)]
+        return figures.learning_curves([record(f"m{i}", looks=each) for i, each in enumerate(looks)], Parity(4), "error")
+
+    few = drawn(3)
+    assert few.get_legend() is not None
+    assert not few.texts
+    axes = drawn(7)
+    assert axes.get_legend() is None
+    heights = {text.get_text(): text.get_position()[1] for text in axes.texts}
+    assert set(heights) == {*(f"m{i}" for i in range(7)), "chance"}
+    assert sorted(f"m{i}" for i in range(7)) == sorted((name for name in heights if name != "chance"), key=heights.get)
+    places = sorted(heights.values())
+    height = 11 / axes.get_window_extent().height
+    assert all(above - below >= height - 1e-9 for below, above in pairwise(places))
+
+
+def test_a_row_a_model_with_a_dot_a_run_and_the_papers_diamond(monkeypatch):
+    numbers = pd.DataFrame({"model": ["lstm", "sab", "sab"], "metric": ["accuracy", "accuracy", "loss"],
+                            "value": [0.3, None, 0.1]})  # fmt: skip
+    monkeypatch.setattr(figures, "paper_numbers", lambda experiment: numbers)
+    made = [record("sab", seed, metrics={"accuracy": 0.9 + seed / 100}, label="SAB") for seed in range(3)]
+    made += [record("lstm-0.001", metrics={"accuracy": 0.4}, profile="paper"), record("rnn", metrics={"accuracy": 0.2})]
+    axes = figures.beside_paper(made, Copying(5), "accuracy", ["lstm-0.001", "gru", "sab"])
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["lstm-0.001", "SAB"], "those asked for, in order"
+    dots = {dots.get_label(): dots.get_offsets().tolist() for dots in axes.collections}
+    assert dots == {
+        "ours, laptop": [[0.9, 1], [0.91, 1], [0.92, 1]],
+        "ours, paper": [[0.4, 0]],
+        "the paper": [[0.3, 0]],
+    }
+    upright = {line.get_label(): line.get_xdata()[0] for line in axes.lines}
+    assert upright == {"chance": 0.1, "best blind guess": 0.125}
+    everything = figures.beside_paper(made, Copying(5), "accuracy")
+    assert len(everything.get_yticklabels()) == 3

@@ -196,6 +196,8 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
         'source="section 3.1"\nseen="the text"\nscale=""\n'
         '[[number]]\nexperiment="ponder/parity"\nsetting="64 bits"\nmodel="act-1"\nmetric="error"\nsource="Figure 4"\n'
         'seen="not verified"\nscale=""\n'
+        '[[number]]\nexperiment="ponder/parity"\nsetting="64 bits"\nmodel="act-0.1"\nmetric="error"\ntext="below 5 %"\n'
+        'source="section 3.1"\nseen="the text"\nscale=""\n'
     )
     monkeypatch.setenv("COMPANION_RESULTS", str(tmp_path))
     hours = [
@@ -209,24 +211,33 @@ def test_ours_stand_beside_the_papers(tmp_path, monkeypatch):
     replace(record, seed=1, parameters=short, steps=15, metrics={"error": 1.0}).save(tmp_path)
     (tmp_path / "benchmarks").mkdir()
     (tmp_path / "benchmarks" / "paper_rows.json").write_text(json.dumps({"rows": hours}))
-    rows = runs.against_paper("ponder/parity", "error").set_index(["model", "profile"])
-    assert rows.loc[("rnn", "smoke"), "updates"] == f"{record.steps}"
-    assert rows.loc[("rnn", "paper"), "updates"] == f"{record.steps} of at most 1,000"
-    assert list(rows.loc["rnn"].index) == ["paper", "smoke", "smoke, 15 updates"], "unequal budgets are not averaged"
-    assert rows.loc[("rnn", "smoke, 15 updates"), ["ours", "note"]].tolist() == [
-        "1.0000 (1.0000 to 1.0000)",
-        "rate at edge; fewer updates",
-    ]
-    rows = rows.drop([("rnn", "paper"), ("rnn", "smoke, 15 updates")]).droplevel("profile")
-    assert rows.loc["rnn", "the paper"] == "almost 40 % (64 bits, section 3.1)"
-    assert rows.loc["rnn", "ours"].startswith(f"{record.metrics['error']:.4f} (")
-    assert rows.loc["act-1", "the paper"] == "not verified (64 bits)"
-    for name in ("rnn-0.001", "rnn-averaged", "rnn-0.001-averaged"):  # rows that vary something of another
-        assert rows.loc[name, "the paper"] == rows.loc["rnn", "the paper"]
-    assert rows.loc["rnn-2", "the paper"] == "no row known to us"
-    assert rows.loc["act-1", "ours"] == "not run"
-    assert rows.loc["repeats-2", "ours"] == "not run: about 12 h on one core, plus the search"
-    assert rows.loc["repeats-3", "ours"] == "not run: under an hour on one core, plus the search"
+    rows = runs.against_paper("ponder/parity", "error")
+    assert rows.model.tolist().count("RNN, 1 step") == 7, "labels, not names"
+    assert not {"act-1"} & set(rows.model), "neither ours nor a number of the paper's"
+    of_paper = rows[rows.profile == "paper"]
+    assert of_paper.updates.tolist() == [f"{record.steps} of 1,000"]
+    assert of_paper["the paper"].tolist() == ["almost 40 % (64 bits, section 3.1)"]
+    smoke = rows[rows.profile == "smoke"]
+    assert smoke.updates.tolist() == [f"{record.steps}"] * 5
+    assert smoke["the paper"].tolist().count("almost 40 % (64 bits, section 3.1)") == 4, "rows that vary it, too"
+    assert smoke["the paper"].tolist().count("no row known to us") == 1
+    assert smoke.ours.iloc[0].startswith(f"{record.metrics['error']:.4f} (")
+    short = rows[rows.profile == "smoke, 15 updates"]
+    assert short[["ours", "note"]].values.tolist() == [["1.0000 (1.0000 to 1.0000)", "rate at edge; fewer updates"]]
+    (left,) = rows[rows.ours == "not run"].to_dict("records")
+    assert (left["model"], left["the paper"]) == ("act-0.1", "below 5 % (64 bits, section 3.1)")
+    assert runs.owed("ponder/parity") == {"rows": 2, "hours": 12.5}
+
+
+def test_people_are_shown_labels(saved):
+    rows = runs.table([records.load(saved)])
+    assert runs.labelled(rows).model.tolist() == ["RNN, 1 step"]
+    assert "label" not in runs.labelled(rows)
+    averaged = runs.labelled(runs.summary([records.load(saved)], "error"))
+    assert averaged.index.tolist() == [("RNN, 1 step", "smoke")]
+    assert averaged.index.names == ["model", "profile"]
+    plain = runs.table([replace(records.load(saved), label="")])
+    assert runs.labelled(plain).equals(plain)
 
 
 @pytest.mark.parametrize(

@@ -84,11 +84,11 @@ def test_records_stand_beside_the_number_of_their_metric_and_experiment(results)
     assert (beside["ours"], beside["runs"]) == ("0.2000 (0.1000 to 0.3000)", "2")
     assert beside["the paper"] == "0.2500 (T = 9, Table 1)"
     assert beside["updates"] == "600", "the price is that of the paper's size"
-    (unpaid,) = runs.against_paper("remind/copying", "error").query("profile == 'paper'").to_dict("records")
-    assert unpaid["ours"] == "not run: about 25 h on one core, plus the search"
+    assert runs.owed("remind/copying") == {"rows": 1, "hours": 25.0}
     record(metrics={"error": 0.5}, profile="paper").save(results)
     (ran,) = runs.against_paper("remind/copying", "error").query("profile == 'paper'").to_dict("records")
-    assert (ran["ours"], ran["updates"]) == ("0.5000 (0.5000 to 0.5000)", "600 of at most 250")
+    assert (ran["ours"], ran["updates"]) == ("0.5000 (0.5000 to 0.5000)", "600 of 250")
+    assert runs.owed("remind/copying") == {"rows": 0, "hours": 0.0}
 
 
 @pytest.mark.parametrize(

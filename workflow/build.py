@@ -138,6 +138,13 @@ def run_notebooks(notebooks: list[Path], copy: Path) -> list[Path]:
     return done
 
 
+def draw_what_held(copy: Path) -> None:
+    """Draw the verdicts of today's records for the first page."""
+    from companion import claims, what_held
+
+    what_held.draw(claims.verdicts(), copy / "book" / "_static" / "what_held.svg")
+
+
 def compile_pages(copy: Path, site: Path) -> None:
     """Compile the pages with warnings as errors; the finished site replaces the old one."""
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(copy)]
@@ -194,6 +201,7 @@ def book(site: str = "book", execute: bool = True) -> None:
         notebooks = all_notebooks(copy)
         if len(run_notebooks(notebooks, copy)) < len(notebooks):
             sys.exit(not_built(BUILD / site, "a notebook failed"))
+    draw_what_held(copy)
     compile_pages(copy, BUILD / site)
     print(f"Open {BUILD / site / 'index.html'}")
     print(f"It took {time.monotonic() - start:.0f} s.")

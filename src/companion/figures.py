@@ -165,7 +165,7 @@ def beside_paper(
     return axes
 
 
-def the_paper(axes: Axes, x: Sequence[float] = (), y: Sequence[float] = ()) -> None:
+def the_paper(axes: Axes, x: Sequence[int | float] = (), y: Sequence[int | float] = ()) -> None:
     """Draw the paper's numbers as open diamonds, if there are any."""
     if x:
         axes.scatter(x, y, marker="D", s=36, facecolor="none", edgecolor="black", label="the paper", zorder=4)

@@ -224,7 +224,7 @@ def against_paper(experiment: str, metric: str) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["model", "profile", "ours", "runs", "updates", "note", "the paper"])
 
 
-def owed(experiment: str) -> dict[str, float]:
+def owed(experiment: str) -> dict[str, int | float]:
     """The rows of the paper's size that were not run: how many `rows`, and the `hours` of one core that they would take.
 
     As measured by `make bench`, for one seed; the search comes on top.

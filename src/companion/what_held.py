@@ -121,7 +121,7 @@ def track(finding: Finding) -> str:
     return "".join([start, line, *ends, *marks, "</svg>"])
 
 
-def mark(verdict: Verdict, x: float) -> str:
+def mark(verdict: Verdict, x: Number) -> str:
     """One seed on the track: the shape and colour of the verdict."""
     colour = COLOURS[verdict]
     if verdict is Verdict.MIXED:

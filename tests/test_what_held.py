@@ -1,0 +1,94 @@
+"""What held, in words and pictures: made-up findings, and the committed ones."""
+
+import re
+import xml.etree.ElementTree as ElementTree
+
+import pytest
+from test_claims import LAPTOP, PAPER, claim, row
+
+from companion import claims, what_held
+from companion.claims import Verdict, judge
+
+TABLE1 = {"experiment": "attend/associative_retrieval", "source": "Table 1", "model": "lstm-20", "profile": "paper"}
+
+
+def found(values, size=PAPER, **changes):
+    put = claim(**TABLE1 | changes)
+    return judge(put, row(values, size, model=put.model, metric=put.metric))
+
+
+def cells(line):
+    return [cell.strip() for cell in line.strip("|").split("|")]
+
+
+def test_a_row_of_the_table_has_the_paper_ours_the_size_and_the_verdict():
+    (line,) = what_held.table([found([0.1, 0.05, 0.0])]).splitlines()[2:]
+    assert cells(line) == ["It errs little", "61 %", "0 to 10 %", "the paper's, three seeds", "● reproduced"]
+    (line,) = what_held.table([found([0.1, 0.05, 0.0], LAPTOP)]).splitlines()[2:]
+    assert cells(line)[3:] == ["fewer updates, three seeds", "◐ holds smaller"]
+    (line,) = what_held.table([found([0.1, 0.05, 0.0], {**PAPER, "budget": 500, "steps": 500})]).splitlines()[2:]
+    assert cells(line)[3:] == ["500 updates, three seeds", "◐ holds smaller"]
+    (line,) = what_held.table([found([])]).splitlines()[2:]
+    assert cells(line) == ["It errs little", "61 %", "", "", "– not run"]
+
+
+def test_a_claim_of_ours_holds_and_names_no_paper():
+    ours = judge(claim(profile="laptop", updates=100, source=""), row([0.1, 0.05, 0.0], LAPTOP))
+    (line,) = what_held.table([ours]).splitlines()[2:]
+    assert cells(line) == ["It errs little", "ours", "0 to 10 %", "three seeds", "● holds"]
+
+
+def test_what_is_compared_stands_beside_it():
+    put = claim({"above": ["sab"]}, **TABLE1)
+    both = judge(put, row([0.4] * 3, model="lstm-20") + row([0.1, 0.2, 0.3]))
+    assert what_held.ours(both) == "40 % against 10 to 30 %"
+    put = claim({"sooner": {"goal": {"error": 0.1}, "than": ["sab"]}}, **TABLE1)
+    fast = row([0.1] * 3, model="lstm-20", looks=[{"error": 0.1}])
+    assert what_held.ours(judge(put, fast + row([0.1] * 3))) == "100 updates against not reached on three seeds"
+    assert what_held.papers(claim({"below": ["irnn-20"]}, **TABLE1)) == "61 % against 62 %"
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"experiment": "remind/copying", "source": "the copying tables", "model": "lstm"}, "not verified †"),
+        ({"experiment": "remind/transfer", "source": "the transfer table", "setting": "T=5000", "model": "sab-10-10",
+          "metric": "accuracy_by_delay"}, "41 % †"),
+        ({"experiment": "ponder/logic", "source": "Section 3.2", "model": "lstm"}, "about 0.2 at best"),
+        ({"experiment": "ponder/wikipedia", "source": "Section 3.5", "model": "lstm", "metric": "ponder_steps_by_kind"},
+         "in words"),
+    ],
+)  # fmt: skip
+def test_what_could_not_be_read_in_the_paper_is_marked(changes, said):
+    assert what_held.papers(claim(**changes)) == said
+
+
+def test_the_track_runs_from_the_blind_guess_to_perfect():
+    perfect, blind = (float(re.findall(r'cx="([\d.]+)"', what_held.track(found([value])))[0]) for value in (0, 0.6165))
+    assert (blind, perfect) == (what_held.LEFT, what_held.RIGHT)
+    (diamond,) = re.findall(r'<polygon points="([\d.]+)', what_held.track(found([0.1])))
+    assert float(diamond) == pytest.approx(what_held.LEFT + (1 - 0.6081 / 0.6165) * (what_held.RIGHT - what_held.LEFT), abs=0.1)
+    assert what_held.track(judge(claim(metric="loss", **TABLE1), [])) == ""
+    worse = float(re.findall(r'cx="([\d.]+)"', what_held.track(found([0.9])))[0])
+    assert 0 < worse < what_held.LEFT, "worse than blind stays in the picture"
+
+
+def test_each_verdict_has_a_shape_of_its_own():
+    shapes = {re.sub(r"#\w+", "", what_held.mark(verdict, 10)) for verdict in Verdict if verdict is not Verdict.NOT_RUN}
+    assert len(shapes) == len(Verdict) - 1
+    assert len({verdict.symbol for verdict in Verdict}) == len(Verdict)
+
+
+def test_the_committed_claims_are_drawn_and_lead_to_their_experiments(tmp_path):
+    findings = claims.verdicts()
+    figure = what_held.figure(findings).splitlines()
+    assert len(figure) == 2 + len(findings) + 4, "a row each, and the names of the groups"
+    assert all(any(what_held.link(each.claim) in line for line in figure) for each in findings)
+    for svg in re.findall(r"<svg.*?</svg>", "\n".join(figure)):
+        label = ElementTree.fromstring(svg).get("aria-label")
+        assert "Ours:" in label or "The paper:" in label
+    what_held.draw(findings, tmp_path / "small.svg")
+    text = (tmp_path / "small.svg").read_text()
+    drawn = [each for each in findings if each.claim.part != "ours"]
+    squares = [path for path in re.findall(r'<g id="patch_\d+">', text)]
+    assert len(squares) == len(drawn) + 1, "a square a claim, and the ground"
