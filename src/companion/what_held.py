@@ -17,6 +17,7 @@ PARTS = {"remind": "Remind", "attend": "Attend", "ponder": "Ponder", "ours": "Ou
 COLOURS = dict(zip(Verdict, ["#0173b2", "#029e73", "#de8f05", "#d55e00", "#949494", "#949494"], strict=True))
 SHARES = {"accuracy", "error", "digit_error", "step_error", "position_error"}
 UNITS = {"bits_per_character": " bits", "ponder_steps": " steps", "loss": " nats"}
+CLAIM = '<span class="claims">'  # by which the style sheet knows these tables
 LEFT, RIGHT, MIDDLE = 8, 142, 9  # of the track, in pixels
 
 
@@ -33,7 +34,8 @@ def written(claim: Claim, values: Iterable[Number]) -> str:
         late = f"not reached on {count(len(values) - len(here), 'seed')}" if len(here) < len(values) else ""
         return ", ".join(filter(None, [f"{updates(here)} updates" if here else "", late]))
     metric = claim.metric.partition("_by_")[0]
-    return percent(values) if metric in SHARES else number(values, 3) + UNITS.get(metric, "")
+    text = percent(values) if metric in SHARES else number(values, 3) + UNITS.get(metric, "")
+    return text.replace(" %", "\u00a0%")
 
 
 def ours(finding: Finding) -> str:
@@ -152,7 +154,7 @@ def figure(findings: list[Finding]) -> Markdown:
         group = [finding for finding in findings if finding.claim.part == part]
         lines += [[f"**{name}**", "", ""]] * bool(group)
         lines += [[link(each.claim), track(each), said(each.verdict, part == "ours")] for each in group]
-    return Markdown(rows(["the claim", "blind guess … perfect", "verdict"], lines))
+    return Markdown(rows([f"{CLAIM}the claim</span>", "blind guess … perfect", "verdict"], lines))
 
 
 def table(findings: list[Finding], linked: bool = False) -> Markdown:
@@ -167,7 +169,7 @@ def table(findings: list[Finding], linked: bool = False) -> Markdown:
         ]
         for each in findings
     ]
-    return Markdown(rows(["the claim", "the paper", "ours", "size", "verdict"], lines))
+    return Markdown(rows([f"{CLAIM}the claim</span>", "the paper", "ours", "size", "verdict"], lines))
 
 
 def draw(findings: list[Finding], path: Path) -> None:
