@@ -64,6 +64,12 @@ def test_the_layer_of_the_page_keeps_what_an_answer_promises(ran):
     torch.testing.assert_close(short.outputs[:4, 15], whole.outputs[:4, 15])
 
 
+def test_no_line_of_code_is_cut_off():
+    """A box of code shows 84 letters at 1,280 pixels."""
+    blocks = re.findall(r"```\w+\n(.*?)```", PAGE, flags=re.DOTALL)
+    assert max(len(line) for block in blocks for line in block.splitlines()) <= 82
+
+
 def test_the_commands_name_what_exists():
     lines = "\n".join(re.findall(r"```bash\n(.*?)```", PAGE, flags=re.DOTALL)).replace("\\\n", " ")
     (command,) = [line.strip() for line in lines.splitlines() if line.strip().startswith("papermill ")]
