@@ -90,5 +90,6 @@ def test_the_committed_claims_are_drawn_and_lead_to_their_experiments(tmp_path):
     what_held.draw(findings, tmp_path / "small.svg")
     text = (tmp_path / "small.svg").read_text()
     drawn = [each for each in findings if each.claim.part != "ours"]
+    assert f"{Verdict.THIN}: {sum(each.verdict is Verdict.THIN for each in drawn)}" in text
     squares = [path for path in re.findall(r'<g id="patch_\d+">', text)]
     assert len(squares) == len(drawn) + 1, "a square a claim, and the ground"

@@ -1,6 +1,7 @@
 """The claims as pictures and tables: what held, beside the papers' numbers."""
 
 import html
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -191,7 +192,8 @@ def draw(findings: list[Finding], path: Path) -> None:
     for y, name in enumerate(groups):
         axes.text(-0.3, y + 0.4, name, ha="right", va="center", fontsize=11)
     kinds = [verdict for verdict in order if any(verdict in group for group in groups.values())]
-    legend = "    ".join(f"{verdict.symbol} {verdict}" for verdict in kinds)
+    numbers = Counter(each.verdict for each in findings if each.claim.part != "ours")
+    legend = "    ".join(f"{verdict.symbol} {verdict}: {numbers[verdict]}" for verdict in kinds)
     axes.text(0, 3.45, legend, va="center", fontsize=9, color="black", family="DejaVu Sans")
     axes.set(xlim=(-2.4, max(map(len, groups.values())) + 1), ylim=(3.8, -0.1))
     axes.set_axis_off()
