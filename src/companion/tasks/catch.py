@@ -219,7 +219,7 @@ class Catch(Task):
 
 
 class CatchEnv(gymnasium.Env):
-    """The same game for Gymnasium, one episode at a time.
+    """The game of `Catch` for Gymnasium, one episode at a time.
 
     An observation is the screen, (N, N), zeros and ones. Actions are 0 left, 1 stay, 2 right. The reward comes with the
     last frame, which ends the episode. Rendering shows what there is, also when the agent sees nothing.
