@@ -83,6 +83,7 @@ def test_the_example_at_the_head_of_a_mechanism_runs(layer, as_users_run_it):
     imports, _, lines = textwrap.dedent(code).strip().partition("\n\n")
     assert imports == f"import torch\nfrom companion import {layer.__name__}"
     assert len(lines.splitlines()) == 3
+    assert max(map(len, lines.splitlines())) <= 72, "more is cut off at 1,280 pixels"
     torch.manual_seed(0)
     names = {}
     exec(compile(imports + "\n" + lines, f"the example of {layer.__name__}", "exec"), names)
@@ -90,6 +91,12 @@ def test_the_example_at_the_head_of_a_mechanism_runs(layer, as_users_run_it):
     assert names["answer"].outputs.shape[:2] == (20, 4)
     if ".backward()" in lines:
         assert all(each.grad is not None for each in names["layer"].parameters())
+
+
+def test_no_line_of_code_is_cut_off_at_1280_pixels():
+    for page in PAGES:
+        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
+            assert max(map(len, block.splitlines())) <= 78, f"{page.name}: {max(block.splitlines(), key=len)}"
 
 
 def test_the_contents_list_every_page_of_the_chapter():
@@ -100,15 +107,14 @@ def test_the_contents_list_every_page_of_the_chapter():
 
 
 def test_the_table_names_every_module_that_has_an_entry_with_its_page():
-    rows = [line for line in (ROOT / "book/api/index.md").read_text().splitlines() if line.startswith("| `companion")]
-    table = {}
-    for row in rows:
-        modules, _, pages = (part.strip() for part in row.strip("|").split("|"))
-        for module in re.findall(r"`([\w.]+)`", modules):
-            assert module not in table, module
-            table[module] = set(re.findall(r"\]\((\w+\.md)\)", pages))
-            importlib.import_module(module)
+    table, used = {}, set()
+    for row in re.findall(r"^\| \[`.*$", (ROOT / "book/api/index.md").read_text(encoding="utf-8"), flags=re.MULTILINE):
+        module = "companion." + row.split("`")[1]
+        assert module not in table, module
+        table[module] = re.findall(r"\]\((\w+\.md)\)", row)
     for page in PAGES:
         for entry in entries(page):
-            named = max((module for module in table if entry.startswith(f"{module}.")), key=len)
-            assert page.name == "index.md" or page.name in table[named], f"{entry} is on {page.name}"
+            named = max((module for module in table if entry.startswith(f"{module}.")), key=len, default="")
+            assert page.name in table.get(named, []), f"{entry} is on {page.name}"
+            used.add(named)
+    assert used == set(table)

@@ -125,7 +125,7 @@ class PonderNet(Layer):
         import torch
         from companion import PonderNet
 
-        layer = PonderNet(input_size=3, hidden_size=8, cell="gru", prior=0.2).eval()
+        layer = PonderNet(3, 8, cell="gru", prior=0.2).eval()
         answer = layer(torch.randn(20, 4, 3))  # (time, batch, features)
         answer.trace["ponder_steps"]  # as drawn, (time, batch)
 

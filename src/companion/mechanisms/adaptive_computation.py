@@ -44,9 +44,9 @@ class AdaptiveComputation(Layer):
         import torch
         from companion import AdaptiveComputation
 
-        layer = AdaptiveComputation(input_size=3, hidden_size=8, cell="gru", time_penalty=1e-3)
+        layer = AdaptiveComputation(3, 8, cell="gru", time_penalty=1e-3)
         answer = layer(torch.randn(20, 4, 3))  # (time, batch, features)
-        (answer.outputs.square().mean(dim=(0, 2)) + answer.cost).mean().backward()  # thinking has its price
+        (answer.outputs.square().mean() + answer.cost.mean()).backward()
 
     Args:
         input_size, hidden_size: widths of the input and of the state.

@@ -173,7 +173,7 @@ class FastWeights(Layer):
         import torch
         from companion import FastWeights
 
-        layer = FastWeights(input_size=3, hidden_size=8, decay=0.9, rate=0.5)
+        layer = FastWeights(3, 8, decay=0.9, rate=0.5)
         answer = layer(torch.randn(20, 4, 3))  # (time, batch, features)
         answer.state.memory  # what a next call reads on
 

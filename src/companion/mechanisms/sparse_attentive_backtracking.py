@@ -100,9 +100,9 @@ class SparseAttentiveBacktracking(Layer):
         import torch
         from companion import SparseAttentiveBacktracking
 
-        layer = SparseAttentiveBacktracking(input_size=3, hidden_size=8, top_k=2, truncation=5)
+        layer = SparseAttentiveBacktracking(3, 8, top_k=2, truncation=5)
         answer = layer(torch.randn(20, 4, 3))  # (time, batch, features)
-        answer.outputs.square().mean().backward()  # through five steps, and through what was remembered
+        answer.outputs.square().mean().backward()  # to what was remembered, too
 
     Args:
         input_size, hidden_size: widths of the input and of the LSTM.
