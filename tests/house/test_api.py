@@ -18,6 +18,7 @@ from companion import AdaptiveComputation, FastWeights, PonderNet, SparseAttenti
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted((ROOT / "book" / "api").glob("*.md"))
 DIRECTIVE = re.compile(r"^\.\. (currentmodule|auto(?:class|function|exception)):: (\S+)$", flags=re.MULTILINE)
+BLOCK = re.compile(r"^```python\n(.*?)^```", flags=re.DOTALL | re.MULTILINE)
 WITH_EXAMPLE = [SparseAttentiveBacktracking, FastWeights, AdaptiveComputation, PonderNet]
 
 
@@ -95,7 +96,7 @@ def test_the_example_at_the_head_of_a_mechanism_runs(layer, as_users_run_it):
 
 def test_no_line_of_code_is_cut_off_at_1280_pixels():
     for page in PAGES:
-        for block in re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), flags=re.DOTALL | re.MULTILINE):
+        for block in BLOCK.findall(page.read_text(encoding="utf-8")):
             assert max(map(len, block.splitlines())) <= 78, f"{page.name}: {max(block.splitlines(), key=len)}"
 
 
