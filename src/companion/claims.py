@@ -11,6 +11,8 @@ from companion.marks import budget, ended_by_goal, judged, still_falling
 from companion.records import Record, RecordError, label
 from companion.training import HIGHER_IS_BETTER, Number, reached
 
+__all__ = ["Claim", "Finding", "Verdict", "judge", "load", "verdicts"]
+
 ENOUGH = 3  # seeds
 NEVER = float("inf")  # the updates to a goal that was not reached
 

@@ -51,7 +51,7 @@ class PonderNetwork(Network):
 
 
 def expected(task: Task) -> Task:
-    """The same task, whose loss of `Guesses` is the expected one, Σ_n p_n L(ŷ_n, y)."""
+    """A task to train a `PonderNetwork` on: the same, but for its loss, the expected one, Σ_n p_n L(ŷ_n, y)."""
 
     def loss(predictions: Tensor | Guesses, targets: Tensor) -> Tensor:
         if not isinstance(predictions, Guesses):

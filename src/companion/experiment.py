@@ -25,7 +25,7 @@ from companion.training import Trainer
 
 
 def grid(**choices: list[Any]) -> list[dict[str, Any]]:
-    """All combinations: grid(learning_rate=[1e-3, 4e-3], decay=[0.9]) gives two dicts.
+    """Candidates of all combinations: grid(learning_rate=[1e-3, 4e-3], decay=[0.9]) gives two dicts.
 
     Raises:
         SettingsError: a choice has no values.
@@ -83,7 +83,7 @@ def one_of(values: list[Any]) -> Callable[[torch.Generator], Any]:
 
 @dataclass
 class Model:
-    """A row of an experiment's table.
+    """A model of an experiment, a row of its table: how it is built, and what the search tries.
 
     Attributes:
         build: makes the network from the candidate's choices, all but the learning rate.

@@ -10,7 +10,7 @@ from companion.tasks import Task
 
 
 class Network(nn.Module):
-    """encoder → layer → read-out.
+    """A layer made into a network for a task: encoder → layer → read-out.
 
     Args:
         task: says the width of the predictions, and whether only the last step answers.

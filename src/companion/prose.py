@@ -31,7 +31,9 @@ class Markdown(str):
 
 
 def say(template: str, **values: Any) -> Markdown:
-    """The template with its {values} filled in, as a paragraph, or as a list if its lines begin with stars.
+    """A sentence whose numbers are computed: the template with its {values} filled in.
+
+    It is shown as a paragraph, or as a list if its lines begin with stars.
 
     Indentation that all lines share is dropped, so that a template may stand indented between triple quotes. A brace
     that is to be seen, as in a formula, is written twice.
@@ -49,12 +51,12 @@ def say(template: str, **values: Any) -> Markdown:
 
 
 def word(number: int) -> str:
-    """Such as "three", or "15"; none is "no"."""
+    """A number in words, such as "three", or "15"; none is "no"."""
     return WORDS[number] if number < len(WORDS) else f"{number:,}"
 
 
 def count(number: int, noun: str) -> str:
-    """Such as "one seed", "three seeds", "15 seeds" or "no seed"."""
+    """How many there are, such as "one seed", "three seeds", "15 seeds" or "no seed"."""
     return f"{word(number)} {noun}{'s' * (number > 1)}"
 
 
@@ -78,7 +80,7 @@ def how_many(hits: Iterable[Any], noun: str = "seed") -> str:
 
 
 def listing(names: Iterable[str]) -> str:
-    """ "A, B and C", or "none"."""
+    """Names as a sentence lists them: "A, B and C", or "none"."""
     *before, last = list(names) or ["none"]
     return f"{', '.join(before)} and {last}" if before else last
 
@@ -113,7 +115,7 @@ def significant(value: Number, digits: int = 2) -> str:
 
 
 def number(values: Number | Iterable[Number | None], digits: int = 2) -> str:
-    """Such as "3.1", or "3.1 to 3.4"."""
+    """A number, or the least and the most of several, such as "3.1" or "3.1 to 3.4"."""
     return span(values, lambda value: significant(value, digits))
 
 
@@ -128,12 +130,12 @@ def percent(shares: Number | Iterable[Number | None]) -> str:
 
 
 def updates(steps: Number | Iterable[Number | None]) -> str:
-    """Such as "3,000" or "3,000 to 5,200"."""
+    """How many updates, such as "3,000" or "3,000 to 5,200"."""
     return span(steps, lambda step: f"{step:,.0f}")
 
 
 def duration(seconds: Number | Iterable[Number | None]) -> str:
-    """Such as "23 minutes", "2 to 4 days" or "50 seconds to 3 hours", each in the largest unit that it fills."""
+    """How long, in the largest unit that is filled: "23 minutes", "2 to 4 days" or "50 seconds to 3 hours"."""
 
     def write(time: Number) -> str:
         unit = next((unit for unit, length in UNITS.items() if time >= length), "second")
@@ -164,7 +166,10 @@ def first_reached(row: Row, goal: dict[str, Number]) -> list[int | None]:
 
 
 def solved(row: Row, goal: dict[str, Number]) -> str:
-    """Such as "on two of three seeds, after 3,000 to 5,200 updates" or "on none of three seeds in 14,000 updates"."""
+    """How many seeds reached the goal, and when.
+
+    Such as "on two of three seeds, after 3,000 to 5,200 updates" or "on none of three seeds in 14,000 updates".
+    """
     when = first_reached(row, goal)
     if any(when):
         return f"on {how_many(when)}, after {updates(when)} updates"

@@ -23,7 +23,7 @@ BEGUN = time.time()  # of this process, as far as the package can tell
 
 
 def recipe(notebook: Path) -> str:
-    """The digest, sixteen hexadecimal digits.
+    """Tell which code decides an experiment's results, by a digest of sixteen hexadecimal digits.
 
     Raises:
         FileNotFoundError: there is no such notebook.

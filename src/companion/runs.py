@@ -60,14 +60,14 @@ def results_folder() -> Path:
 
 
 def load_all(experiment: str, profile: str | None = None) -> list[Record]:
-    """All records of an experiment, or of one of its profiles, by model and seed."""
+    """Load all records of an experiment, or of one of its profiles, by model and seed."""
     paths = sorted((results_folder() / experiment).glob("*.json"))
     records = [load(path) for path in paths]
     return [record for record in records if profile in (None, record.profile)]
 
 
 def table(records: list[Record], metric: str = "loss") -> pd.DataFrame:
-    """One row a run: model, profile, seed, what the search chose, the test metrics, updates, seconds.
+    """Runs as a table, a row a run: model, profile, seed, what the search chose, the test metrics, updates, seconds.
 
     If one of the models has a label, the labels stand behind the names. The `note` says where a number may yet move, by
     `companion.marks`: of the metric, if the looks measure it.
@@ -108,7 +108,7 @@ def names(rows: pd.DataFrame) -> str:
 
 
 def summary(records: list[Record], metric: str) -> pd.DataFrame:
-    """One row a model and profile: runs, the metric's mean, least and most over the seeds, mean updates, and a note.
+    """The runs summed up, a row a model and profile: runs, the metric's mean, least and most, mean updates, and a note.
 
     Runs of a row that had other updates than its longest, and did not end by their goal, are a row of their own, under
     a profile such as "paper, 60,000 updates". If one of the models has a label, the labels come first. The note is that

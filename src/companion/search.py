@@ -91,7 +91,7 @@ def search(
 
 
 def best(tried: list[Tried]) -> Tried:
-    """The candidate with the least loss, or the only one.
+    """Choose from what `search` tried: the candidate with the least loss, or the only one.
 
     Raises:
         Diverged: all of them did.

@@ -53,7 +53,7 @@ def standing(record: Record, rows: list[dict[str, Any]]) -> str:
 
 
 def count(records: list[Record], folder: Path) -> dict[str, int]:
-    """How many records stand how."""
+    """How many records are of today's recipe, reproduced by today's code, or neither."""
     rows = rows_of(folder)
     found = Counter(standing(record, rows) for record in records)
     return {name: found[name] for name in STANDINGS}

@@ -13,6 +13,8 @@ from companion.claims import NEVER, Claim, Finding, Verdict, asked, blind_guess,
 from companion.prose import Markdown, count, number, percent, updates
 from companion.training import HIGHER_IS_BETTER, Number
 
+__all__ = ["draw", "figure", "table"]
+
 PARTS = {"remind": "Remind", "attend": "Attend", "ponder": "Ponder", "ours": "Ours"}
 # Of seaborn's palette for the colour-blind; the shapes say the same.
 COLOURS = dict(zip(Verdict, ["#0173b2", "#029e73", "#de8f05", "#d55e00", "#949494", "#949494"], strict=True))

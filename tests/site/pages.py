@@ -13,7 +13,8 @@ CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 def toc_pages() -> list[str]:
     """The pages of _toc.yml, without their suffix."""
     toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    return [toc["root"]] + [chapter["file"] for part in toc["parts"] for chapter in part["chapters"]]
+    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
+    return [toc["root"]] + [page["file"] for chapter in chapters for page in [chapter, *chapter.get("sections", [])]]
 
 
 def built_site() -> Path:

@@ -13,9 +13,9 @@ from companion.state import HiddenState, LSTMState
 
 
 class FixedRepeats(Layer):
-    """Apply the cell `repeats` times to each input and take its last state; nothing halts and nothing is averaged.
+    """A recurrent cell that takes the same number of steps on every input: the control for adaptive computation.
 
-    With one repeat it is the plain cell.
+    The last state counts; nothing halts and nothing is averaged. With one repeat it is the plain cell.
 
     Args:
         input_size, hidden_size: widths of the input and of the state.

@@ -33,7 +33,7 @@ def picture_of(inputs: Float[Tensor, "time batch pixels"]) -> Float[Tensor, "bat
 
 
 class PatchConvNet(Layer):
-    """Convolution layers from patches to the picture: the first sees patches, each further one joins neighbours.
+    """The ConvNet that sees all patches of a picture at once; each layer after the first joins neighbours.
 
     Args:
         input_size: pixels of a glimpse, a square number.

@@ -120,6 +120,15 @@ def divergence(log_p: Float[Tensor, "steps batch"], prior: float, max_steps: int
 class PonderNet(Layer):
     """A recurrent cell that after each application stops with a learned probability.
 
+    Example::
+
+        import torch
+        from companion import PonderNet
+
+        layer = PonderNet(3, 8, cell="gru", prior=0.2).eval()
+        answer = layer(torch.randn(20, 4, 3))  # (time, batch, features)
+        answer.trace["ponder_steps"]  # as drawn, (time, batch)
+
     Args:
         input_size, hidden_size: widths of the input and of the state.
         cell: "rnn" (tanh), "gru" or "lstm".

@@ -16,7 +16,7 @@ from companion.state import HiddenState
 
 
 class IRNN(Layer):
-    """h_t = ReLU(W h_{t−1} + V x_t + b), with W a multiple of the identity at the start.
+    """A plain ReLU network whose W starts as a multiple of the identity: h_t = ReLU(W h_{t−1} + V x_t + b).
 
     Args:
         input_size, hidden_size: widths of the input and of the state.
@@ -79,10 +79,11 @@ class WithoutMemory(FastWeights):
 
 
 class LayerNormRNN(WithoutMemory):
-    """h(t+1) = ReLU(LN[W h(t) + C x(t)]): fast weights whose memory stays empty, as with rate 0.
+    """The control for memory: fast weights whose memory stays empty, h(t+1) = ReLU(LN[W h(t) + C x(t)]).
 
-    The control that Ba et al. 2016 lack: it has their layer normalisation and none of their memory. Its
-    `recurrent_init` deserves to be tuned, since the 0.05 of the fast weights forgets almost everything in one step.
+    It computes what rate 0 does. Ba et al. 2016 lack this control: it has their layer normalisation and none of their
+    memory. Its `recurrent_init` deserves to be tuned, since the 0.05 of the fast weights forgets almost everything in
+    one step.
 
     Args:
         input_size, hidden_size: widths of the input and of the state.
@@ -115,9 +116,9 @@ class LayerNormRNN(WithoutMemory):
 
 
 class SettlingRNN(WithoutMemory):
-    """h₀ = ReLU(W h(t) + C x(t)), then S times h_{s+1} = ReLU(LN[W h(t) + C x(t) + V h_s]).
+    """The control for depth: as many layers between two steps as the fast weights have, and no memory.
 
-    The control for depth: as many layers between two steps as the fast weights have, the same layer normalisation,
+    h₀ = ReLU(W h(t) + C x(t)), then S times h_{s+1} = ReLU(LN[W h(t) + C x(t) + V h_s]): the same layer normalisation,
     and a learned matrix V in the place of A. Ba et al. 2016 have no such control; critics of the paper missed it.
 
     Args:

@@ -39,6 +39,15 @@ FORMS = ("fast", "plain")
 class AdaptiveComputation(Layer):
     """A recurrent cell that decides, at each time step and for each example, how often to apply itself.
 
+    Example::
+
+        import torch
+        from companion import AdaptiveComputation
+
+        layer = AdaptiveComputation(3, 8, cell="gru", time_penalty=1e-3)
+        answer = layer(torch.randn(20, 4, 3))  # (time, batch, features)
+        (answer.outputs.square().mean() + answer.cost.mean()).backward()
+
     Args:
         input_size, hidden_size: widths of the input and of the state.
         cell: "rnn" (tanh), "gru" or "lstm".

@@ -168,6 +168,15 @@ class FastWeightsState(NamedTuple):
 class FastWeights(Layer):
     """A ReLU network whose state is completed by a fast memory of its own past states.
 
+    Example::
+
+        import torch
+        from companion import FastWeights
+
+        layer = FastWeights(3, 8, decay=0.9, rate=0.5)
+        answer = layer(torch.randn(20, 4, 3))  # (time, batch, features)
+        answer.state.memory  # what a next call reads on
+
     Args:
         input_size, hidden_size: widths of the input and of the state (R).
         decay: λ, the share of A that is left after a step, in [0, 1].

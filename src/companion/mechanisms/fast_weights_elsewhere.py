@@ -16,7 +16,7 @@ from companion.surroundings import fresh
 
 
 class PreliminaryWrite(FastWeights):
-    """h₀(t+1) is written, not h(t), and read at once: the query finds itself in the memory."""
+    """Fast weights that write h₀(t+1), not h(t), and read it at once: the query finds itself in the memory."""
 
     def step(self, hidden, memory, drive):
         boundary = self.recurrent(hidden) + drive
@@ -28,7 +28,7 @@ class PreliminaryWrite(FastWeights):
 
 
 class StaleWrite(FastWeights):
-    """The memory that is read lacks the newest state."""
+    """Fast weights that read a memory which lacks the newest state."""
 
     def step(self, hidden, memory, drive):
         settled, _ = super().step(hidden, memory, drive)
@@ -36,7 +36,7 @@ class StaleWrite(FastWeights):
 
 
 class NormalisedEverywhere(FastWeights):
-    """LN is in (F2), too."""
+    """Fast weights with layer normalisation in (F2), too."""
 
     def step(self, hidden, memory, drive):
         boundary = self.recurrent(hidden) + drive
@@ -47,8 +47,10 @@ class NormalisedEverywhere(FastWeights):
 
 
 class NormalisedOverBatch(FastWeights):
-    """Mean and variance of each unit are taken over the batch, of two examples at least; an example's outputs then
-    depend on the others."""
+    """Fast weights normalised over the batch, of two examples at least, by the mean and variance of each unit.
+
+    An example's outputs then depend on the others.
+    """
 
     def __init__(self, input_size: int, hidden_size: int, **options):
         super().__init__(input_size, hidden_size, **options)
@@ -57,7 +59,7 @@ class NormalisedOverBatch(FastWeights):
 
 
 class NotNormalised(FastWeights):
-    """No layer normalisation: the paper's second equation."""
+    """Fast weights without layer normalisation: the paper's second equation."""
 
     def __init__(self, input_size: int, hidden_size: int, **options):
         super().__init__(input_size, hidden_size, **options)
@@ -65,7 +67,7 @@ class NotNormalised(FastWeights):
 
 
 class CutMemory(FastWeights):
-    """No gradient flows through the memory to what was stored."""
+    """Fast weights with no gradient through the memory to what was stored."""
 
     def step(self, hidden, memory, drive):
         settled, _ = super().step(hidden, memory, drive)
@@ -92,7 +94,10 @@ class DiagonalMemory(NamedTuple):
 
 
 class DiagonalProduct(FastWeights):
-    """W and A are taken for their diagonals, as an einsum over a repeated index does: units do not see each other."""
+    """Fast weights that take W and A for their diagonals, as an einsum over a repeated index does.
+
+    Units do not see each other.
+    """
 
     memories = (DiagonalMemory,)
 

@@ -16,7 +16,7 @@ from companion.precision import exact
 def released_weights(
     scores: Float[Tensor, "batch memories"], top_k: int, mixed: bool = False
 ) -> Float[Tensor, "batch memories"]:
-    """The weights as the authors' released code makes them; nothing in the paper asks for this.
+    """Turn scores into weights as the authors' released code does it; nothing in the paper asks for this.
 
     * The threshold is the `top_k`-th score and a little more, so `top_k` − 1 memories keep a weight, and with `top_k=1`
       none does.
@@ -77,13 +77,13 @@ class ReleasedScorer(nn.Module):
 
 
 class ReleasedScores(SparseAttentiveBacktracking):
-    """Memories are scored as the released code does it: without regard to the present state."""
+    """Sparse Attentive Backtracking with the released code's scores, which do not regard the present state."""
 
     scorer_class = ReleasedScorer
 
 
 class ReleasedWeights(SparseAttentiveBacktracking):
-    """Scores become weights as in the released code, by `released_weights`; only the graph form has it."""
+    """Sparse Attentive Backtracking with the released code's weights, by `released_weights`; in the graph form only."""
 
     mixed = False
 
@@ -96,12 +96,12 @@ class ReleasedWeights(SparseAttentiveBacktracking):
 
 
 class ReleasedMixedWeights(ReleasedWeights):
-    """The same, with the thresholds of other examples."""
+    """`ReleasedWeights` that subtract the thresholds of other examples, as the PyTorch of 2017 did it."""
 
     mixed = True
 
 
 class Released(ReleasedMixedWeights):
-    """Both: the released code's scores, and its mixed weights."""
+    """Sparse Attentive Backtracking as the authors' released code computes it: its scores and its mixed weights."""
 
     scorer_class = ReleasedScorer

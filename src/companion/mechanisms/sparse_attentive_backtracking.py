@@ -95,6 +95,15 @@ class MLPScorer(nn.Module):
 class SparseAttentiveBacktracking(Layer):
     """An LSTM that reminds itself of `top_k` of its past states, and sends credit to them.
 
+    Example::
+
+        import torch
+        from companion import SparseAttentiveBacktracking
+
+        layer = SparseAttentiveBacktracking(3, 8, top_k=2, truncation=5)
+        answer = layer(torch.randn(20, 4, 3))  # (time, batch, features)
+        answer.outputs.square().mean().backward()  # to what was remembered, too
+
     Args:
         input_size, hidden_size: widths of the input and of the LSTM.
         top_k: memories read at each step (the paper's k_top); None attends to all of them.

@@ -21,7 +21,7 @@ CLOSE = 0.04  # an answer less than this off counts as right
 
 
 class Adding(Task):
-    """Add the two marked values of `length`.
+    """Add the two marked values in a sequence of `length` steps.
 
     Args:
         length: T, the time steps; at least 2.

@@ -107,7 +107,8 @@ class Catch(Task):
     example decides which, so the same network plays the same example alike. The loss of an episode is the mean over its
     steps of::
 
-        −log π(a_t) (G_t − V_t) + value_cost · (G_t − V_t)² − entropy_cost · H(π),      G_t = Σ_{k≥t} γ^{k−t} r_{k+1}
+        −log π(a_t) (G_t − V_t) + value_cost · (G_t − V_t)²
+            − entropy_cost · H(π),      G_t = Σ_{k≥t} γ^{k−t} r_{k+1}
 
     with the first bracket held fixed. An episode is short, so G runs to its end and V stands in for nothing.
 
@@ -219,7 +220,7 @@ class Catch(Task):
 
 
 class CatchEnv(gymnasium.Env):
-    """The same game for Gymnasium, one episode at a time.
+    """The game of `Catch` for Gymnasium, one episode at a time.
 
     An observation is the screen, (N, N), zeros and ones. Actions are 0 left, 1 stay, 2 right. The reward comes with the
     last frame, which ends the episode. Rendering shows what there is, also when the agent sees nothing.

@@ -32,7 +32,7 @@ GLIMPSES = QUADRANTS * PER_QUADRANT
 
 
 def glimpses(pictures: Tensor) -> Float[Tensor, "24 pictures pixels"]:
-    """All 24 glimpses of each picture.
+    """Cut each picture into its 24 glimpses.
 
     Args:
         pictures: (pictures, side, side), grey levels 0 to 255.

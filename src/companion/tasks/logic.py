@@ -47,7 +47,7 @@ NEXT = [[2 * says + pair // 2 for pair, says in enumerate(gate)] for gate in GAT
 
 
 class Logic(Task):
-    """Follow chains of gates.
+    """Follow chains of logic gates, and say at each step the bit at the end.
 
     Args:
         max_length: T is uniform from 1 to this.

@@ -27,7 +27,7 @@ from companion.tasks.task import Batch, Task, seeded
 
 
 class Parity(Task):
-    """The parity of the +1s in a vector of up to `bits` entries.
+    """Say whether the number of +1s in a vector of up to `bits` entries is odd.
 
     Args:
         bits: n, the width of the vector; at least 1.

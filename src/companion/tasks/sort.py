@@ -90,7 +90,7 @@ class Spaced:
 
 
 class Sort(Task):
-    """Say the positions of the numbers in rising order.
+    """Put numbers in order: read them one by one, then say their positions, the smallest first.
 
     Args:
         max_numbers: n is uniform from 2 to this.

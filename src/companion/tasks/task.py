@@ -27,7 +27,9 @@ Follow = Callable[[Batch], tuple[Tensor, Tensor | None]]
 
 
 class Task:
-    """What training needs to know of a task. Nothing in a task knows a mechanism.
+    """What every task tells the training: its examples, its loss, its metrics, and how well one may score by guessing.
+
+    Nothing in a task knows a mechanism.
 
     Attributes:
         input_size, output_size: widths of the inputs and of the predictions.
@@ -94,7 +96,7 @@ class Task:
 
 
 def seeded(split: str, seed: int) -> torch.Generator:
-    """A generator for one split. The splits take their seeds from disjoint ranges.
+    """A random generator for one split; training, validation and test take their seeds from disjoint ranges.
 
     Raises:
         ValueError: an unknown split, or a seed outside [0, 10⁹).
