@@ -26,6 +26,12 @@ build = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(build)
 
 
+@pytest.fixture(autouse=True)
+def beside_the_script(monkeypatch):
+    """`python workflow/build.py` finds the modules that stand beside it."""
+    monkeypatch.syspath_prepend(Path(spec.origin).parent)
+
+
 @pytest.fixture
 def figure():
     figures.style()
@@ -71,6 +77,8 @@ def a_build(folder, monkeypatch):
             if compiles:
                 (folder / "source" / "_build" / "html").mkdir(parents=True)
                 (folder / "source" / "_build" / "html" / "index.html").write_text("the new site")
+                (folder / "source" / "_config.yml").write_text("title: Two notebooks")
+                (folder / "source" / "_toc.yml").write_text("parts: []")
             return subprocess.CompletedProcess(command, not compiles, "", "")
 
         monkeypatch.setattr(build, "fresh_copy", lambda name: folder / "source")
@@ -80,6 +88,15 @@ def a_build(folder, monkeypatch):
         build.book(site)
 
     return run
+
+
+def test_a_build_writes_the_parts_to_be_printed(a_build, folder, monkeypatch):
+    import printable
+
+    asked = []
+    monkeypatch.setattr(printable, "write", lambda *arguments: asked.append(arguments))
+    a_build("site")
+    assert asked == [(folder / "site", {"parts": []}, "Two notebooks")]
 
 
 def shown(monkeypatch, capsys):

@@ -160,6 +160,15 @@ def compile_pages(copy: Path, site: Path) -> None:
     (site / ".nojekyll").touch()
 
 
+def write_printable_parts(copy: Path, site: Path) -> None:
+    """Write into the site one page a part, to be printed whole."""
+    import yaml
+    from printable import write
+
+    title = yaml.safe_load((copy / "_config.yml").read_text("utf-8"))["title"]
+    write(site, yaml.safe_load((copy / "_toc.yml").read_text("utf-8")), title)
+
+
 def strip(notebook: Path) -> None:
     """Drop from an executed notebook what differs between two equal runs, and make its figures small."""
     import nbformat
@@ -203,6 +212,7 @@ def book(site: str = "book", execute: bool = True) -> None:
             sys.exit(not_built(BUILD / site, "a notebook failed"))
     draw_what_held(copy)
     compile_pages(copy, BUILD / site)
+    write_printable_parts(copy, BUILD / site)
     print(f"Open {BUILD / site / 'index.html'}")
     print(f"It took {time.monotonic() - start:.0f} s.")
 

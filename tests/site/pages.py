@@ -9,12 +9,14 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+PARTS = [part["caption"].lower() for part in TOC["parts"] if "caption" in part]
+
 
 def toc_pages() -> list[str]:
     """The pages of _toc.yml, without their suffix."""
-    toc = yaml.safe_load((ROOT / "_toc.yml").read_text())
-    chapters = [chapter for part in toc["parts"] for chapter in part["chapters"]]
-    return [toc["root"]] + [page["file"] for chapter in chapters for page in [chapter, *chapter.get("sections", [])]]
+    chapters = [chapter for part in TOC["parts"] for chapter in part["chapters"]]
+    return [TOC["root"]] + [page["file"] for chapter in chapters for page in [chapter, *chapter.get("sections", [])]]
 
 
 def built_site() -> Path:

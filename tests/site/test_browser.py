@@ -1,11 +1,19 @@
-"""The pages in a real browser, each loaded once: console, other hosts, mathematics, images, a phone, dark mode."""
+"""The pages in a real browser, each loaded once: console, other hosts, mathematics, images, phone, paper, dark mode."""
 
 import re
 import shutil
 from pathlib import Path
 
 import pytest
-from pages import toc_pages
+from layout import (
+    PAPER,
+    THIN,
+    assert_accessible,
+    assert_nothing_is_cut,
+    assert_paper_has_all_and_no_buttons,
+    assert_what_scrolls_shows_it,
+)
+from pages import PARTS, toc_pages
 from playwright.sync_api import sync_playwright
 
 pytestmark = pytest.mark.browser
@@ -74,12 +82,25 @@ class Visit:
         if not request.url.startswith((self.address, "data:", "blob:")):
             self.elsewhere.append(request.url)
 
-    def become_phone(self):
-        """Have the same page laid out anew as on a phone: what `is_mobile` and `has_touch` of a context do."""
+    def become(self, size, phone=False):
+        """Have the same page laid out anew in a window of this size; a phone's as `is_mobile` and `has_touch` do it."""
         session = self.page.context.new_cdp_session(self.page)
-        session.send("Emulation.setDeviceMetricsOverride", {**PHONE, "deviceScaleFactor": 2, "mobile": True})
-        session.send("Emulation.setTouchEmulationEnabled", {"enabled": True})
-        self.page.wait_for_function("matchMedia('(pointer: coarse)').matches && devicePixelRatio === 2")
+        scale = 2 if phone else 1
+        session.send("Emulation.setDeviceMetricsOverride", {**size, "deviceScaleFactor": scale, "mobile": phone})
+        session.send("Emulation.setTouchEmulationEnabled", {"enabled": phone})
+        self.page.wait_for_function(f"innerWidth === {size['width']} && devicePixelRatio === {scale}")
+
+    def become_paper(self):
+        self.page.emulate_media(media="print")
+        self.become({**DESKTOP, "width": PAPER})
+
+    def become_phone(self):
+        self.page.emulate_media(media="screen")
+        self.become(PHONE, phone=True)
+
+    def become_desktop(self):
+        self.page.emulate_media(media="screen")
+        self.become(DESKTOP)
 
     def become_dark(self):
         self.page.emulate_media(color_scheme="dark")
@@ -165,11 +186,46 @@ def test_page(visit, desktop, site, name):
     assert_mathematics_is_rendered(page)
     assert_equations_have_their_numbers(page, (site / f"{name}.html").read_text())
     assert_images_are_shown(page)
+    assert_nothing_is_cut(page)
+    opened.become_paper()
+    assert_paper_has_all_and_no_buttons(page)
     opened.become_phone()
     assert_no_sideways_scroll(page)
+    assert_what_scrolls_shows_it(page)
+    opened.become_desktop()
+    page.evaluate(THIN)
+    assert_accessible(page)
     opened.become_dark()
     assert_dark(page)
+    assert_accessible(page, runOnly=["color-contrast"])  # the rest is the same in the dark
     assert_quiet(opened)
+
+
+def test_a_line_of_88_characters_fits_beside_both_sidebars(visit, desktop):
+    """The length to which the code in notebooks is held."""
+    page = visit(desktop, "notebooks/ponder/parity.html").page
+    page.eval_on_selector(".cell_input pre", "pre => { pre.textContent = 'x'.repeat(88); pre.style.whiteSpace = 'pre' }")
+    assert page.eval_on_selector(".cell_input pre", "pre => pre.scrollWidth <= pre.clientWidth")
+    assert page.locator(".bd-sidebar-primary").is_visible()
+    assert page.locator(".bd-sidebar-secondary").is_visible()
+
+
+def test_captions_are_dark_enough_to_read(visit, desktop):
+    page = visit(desktop, "book/index.html").page
+    size, weight = page.eval_on_selector(
+        "article figcaption", "el => [parseFloat(getComputedStyle(el).fontSize), +getComputedStyle(el).fontWeight]"
+    )
+    assert size >= 15
+    assert weight >= 400
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_a_part_is_printed_whole(visit, desktop, part):
+    opened = visit(desktop, f"print-{part}.html")
+    assert_quiet(opened)
+    assert_images_are_shown(opened.page)
+    opened.become_paper()
+    assert_nothing_is_cut(opened.page)
 
 
 def test_page_that_is_dark_from_the_start(visit, browser):
