@@ -1,4 +1,4 @@
-"""Words of the search: a number keeps its point, and a Greek letter is a word, its name: τ and tau find the same pages."""
+"""Words of the search: a number keeps its point, and a Greek letter counts as its name, so τ and tau find the same."""
 
 import json
 import re
@@ -7,14 +7,14 @@ from sphinx.application import Sphinx
 from sphinx.search.en import SearchEnglish
 
 NAMES = (
-    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau upsilon phi "
-    "chi psi omega"
+    "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi omicron pi rho sigma sigma tau upsilon "
+    "phi chi psi omega"
 ).split()
 GREEK = dict(zip("αβγδεζηθικλμνξοπρςστυφχψω", NAMES, strict=True)) | {"ϵ": "epsilon", "ϕ": "phi", "ϑ": "theta"}
 
 
 class SearchWords(SearchEnglish):
-    # The browser splits what is asked for as Python splits the pages; var, because the theme has Sphinx's own loaded before.
+    # The browser splits what is asked for as Python splits the pages; var, since Sphinx's own is there already.
     js_splitter_code = f"""
 var splitQuery = ((greek) => (query) => query.toLowerCase()
   .replace(/./gu, (letter) => (letter in greek ? ` ${{greek[letter]}} ` : letter))

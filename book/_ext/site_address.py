@@ -1,7 +1,7 @@
-"""The address at which GitHub Pages shows the site follows from `repository: url:` of _config.yml, and is named nowhere else.
+"""The address of the site on GitHub Pages follows from `repository: url:` of _config.yml, and is named nowhere else.
 
-Cards that other sites show of a page need whole addresses. A wrong address, at whatever depth, is answered with 404.html,
-so its links begin at the root of the host.
+Cards that other sites show of a page need whole addresses. A wrong address, at whatever depth, is answered with
+404.html, so its links begin at the root of the host.
 """
 
 from urllib.parse import urlsplit

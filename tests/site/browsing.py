@@ -1,4 +1,4 @@
-"""A real browser for the tests of the site: one in a process, shared by all files, which find the fixtures by conftest.py."""
+"""A real browser, one for all files of tests: conftest.py hands its fixtures to them."""
 
 import shutil
 from pathlib import Path

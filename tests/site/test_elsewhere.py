@@ -1,4 +1,4 @@
-"""The site where it will stand: under the name of its repository, with wrong addresses, and as files without a server."""
+"""The site under the name of its repository, asked for addresses that are wrong, and as files without a server."""
 
 import functools
 import threading

@@ -1,4 +1,4 @@
-"""What leads to a page, or away from it: names in code cells, the page for a wrong address, the card that others show."""
+"""What leads to a page, or away from it: names in code cells, the page for a wrong address, cards."""
 
 import re
 from urllib.parse import urljoin, urlsplit
@@ -18,7 +18,7 @@ def soup(site, page: str) -> BeautifulSoup:
 
 
 def of_this_site(site, link: str):
-    """The file that a link of the page for a wrong address leads to, once the site is under the name of its repository."""
+    """The file that a link from the root of the host leads to, where the site is below its repository's name."""
     path = urlsplit(link).path
     assert path.startswith(f"/{NAME}/"), link
     return site / path.removeprefix(f"/{NAME}/")
