@@ -55,3 +55,15 @@ def test_every_snakemake_command_uses_the_one_file():
     assert len(commands) == 3
     for command in commands:
         assert "--snakefile workflow/Snakefile" in command
+
+
+def test_what_is_asked_for_alone_is_the_beginning_of_records():
+    """On a cluster, where one command may cost weeks, nothing is asked for without a name."""
+    on_clusters = [line for line in LINES if "--executor" in line]
+    assert len(on_clusters) == 2
+    assert all(" only=" in line for line in on_clusters)
+    named = [name for line in LINES for name in re.findall(r"\b(?:only|ONLY)=(\S+)", line)]
+    for name in named:
+        part, experiment, *model = name.split("/")
+        models = yaml.safe_load((ROOT / "notebooks" / part / f"{experiment}.paper.yaml").read_text())["models"]
+        assert not model or any(known.startswith(model[0]) for known in models), name

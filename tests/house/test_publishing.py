@@ -1,11 +1,13 @@
 """The public address is one setting, and what the workflows and the Makefile name exists."""
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import yaml
@@ -14,6 +16,8 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIG = yaml.safe_load((ROOT / "_config.yml").read_text())
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 CI = ROOT / ".github" / "workflows" / "ci.yml"
+PUBLISH = ROOT / ".github" / "workflows" / "publish.yml"
+MAY_WRITE = {"deploy": {"pages": "write", "id-token": "write"}, "release": {"contents": "write", "actions": "read"}}
 ADDRESS = "https://github.com/someone/a-fork"
 
 every_workflow = pytest.mark.parametrize("file", WORKFLOWS, ids=lambda path: path.name)
@@ -33,6 +37,11 @@ def set_repository(folder: Path, address: str) -> subprocess.CompletedProcess:
     (folder / "workflow").mkdir()
     shutil.copy(ROOT / "workflow" / "set_repository.py", folder / "workflow")
     shutil.copy(ROOT / "_config.yml", folder)
+    for name in ("README.md", "CITATION.cff", "CHANGELOG.md"):
+        shutil.copy(ROOT / name, folder)
+    (folder / "book").mkdir()
+    for page in (ROOT / "book").glob("*.md"):
+        shutil.copy(page, folder / "book")
     shutil.copytree(ROOT / "notebooks", folder / "notebooks")
     command = [sys.executable, str(folder / "workflow" / "set_repository.py"), address]
     return subprocess.run(command, capture_output=True, text=True)
@@ -45,8 +54,104 @@ def test_address_is_filled_in(tmp_path):
     changed["repository"]["url"] = CONFIG["repository"]["url"]
     assert changed == CONFIG
     for notebook in (tmp_path / "notebooks").rglob("*.ipynb"):
-        assert CONFIG["repository"]["url"] not in notebook.read_text()
         assert ADDRESS in notebook.read_text()
+    for file in tmp_path.rglob("*.*"):
+        assert file.is_dir() or CONFIG["repository"]["url"] not in file.read_text(), file
+    for page in ("README.md", "book/how_to_run.md", "book/cite.md"):
+        assert ADDRESS in (tmp_path / page).read_text()
+
+
+def test_no_other_file_names_the_address():
+    """Of the repository, or of the site, which follows from it."""
+    owner, name = urlsplit(CONFIG["repository"]["url"]).path.strip("/").split("/")
+    named = re.compile(rf"(?:github\.com/{owner}|{owner}\.github\.io)/{name}\b")
+    changed = {ROOT / "_config.yml", ROOT / "README.md"}
+    changed |= {*(ROOT / "book").rglob("*.md"), *(ROOT / "notebooks").rglob("*.ipynb")}
+    folders = (".ci", ".github", "benchmarks", "book", "notebooks", "src", "tests", "workflow")
+    files = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.glob("*.*"))
+    kinds = {".cff", ".css", ".ipynb", ".md", ".py", ".toml", ".txt", ".yaml", ".yml"}
+    texts = {path for path in files if path.suffix in kinds and ".ipynb_checkpoints" not in path.parts}
+    assert {path for path in texts if named.search(path.read_text(encoding="utf-8"))} <= changed
+
+
+@pytest.mark.parametrize(
+    ("repository", "site"),
+    [
+        (ADDRESS, "https://someone.github.io/a-fork/"),
+        ("https://github.com/SomeOne/Book", "https://someone.github.io/Book/"),
+        ("https://github.com/SomeOne/SomeOne.github.io", "https://someone.github.io/"),
+    ],
+)
+def test_address_of_the_site_follows(monkeypatch, repository, site):
+    monkeypatch.syspath_prepend(ROOT / "book" / "_ext")
+    site_address = pytest.importorskip("site_address", reason="the extra book is not installed", exc_type=ImportError)
+    assert site_address.site_address(repository) == site
+
+
+@pytest.mark.parametrize("page", ["README.md", "book/how_to_run.md"])
+def test_page_installs_from_the_address_of_the_setting(page):
+    """And clones once at most, into a folder that does not depend on the name of the repository."""
+    text = (ROOT / page).read_text()
+    assert re.findall(r"^pip install (\S+)$", text, flags=re.MULTILINE)[0] == f"git+{CONFIG['repository']['url']}"
+    clones = [f"git clone {CONFIG['repository']['url']} companion"] if page == "book/how_to_run.md" else []
+    assert re.findall(r"^git clone .*$", text, flags=re.MULTILINE) == clones
+
+
+def test_version_is_the_same_everywhere():
+    """In the changelog it has a day, or is yet to come."""
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == version
+    assert re.findall(r"version = \{(.*)\}", (ROOT / "book" / "cite.md").read_text()) == [version]
+    newest = re.search(r"^## (.*)$", (ROOT / "CHANGELOG.md").read_text(), flags=re.MULTILINE)[1]
+    assert newest == "Unreleased" or re.fullmatch(rf"{re.escape(version)} - \d{{4}}-\d\d-\d\d", newest)
+
+
+@pytest.mark.parametrize(
+    ("tag", "heading", "accepted"),
+    [("v1.2.0", "1.2.0 - 2026-12-31", True), ("v1.2.0", "Unreleased", False), ("v1.2", "1.2.0 - 2026-12-31", False)],
+)
+def test_tag_is_the_version(tmp_path, tag, heading, accepted):
+    (step,) = [step for step in jobs(PUBLISH)["build"]["steps"] if step.get("name", "").startswith("A tag is the")]
+    assert step["if"] == "github.ref_type == 'tag'"
+    (tmp_path / "pyproject.toml").write_text('[project]\nversion = "1.2.0"\n')
+    (tmp_path / "CHANGELOG.md").write_text(f"# Changelog\n\n## {heading}\n")
+    (tmp_path / "python").symlink_to(sys.executable)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_REF_NAME": tag}
+    run = subprocess.run(["bash", "-c", step["run"]], cwd=tmp_path, env=environment, capture_output=True)
+    assert (run.returncode == 0) == accepted, run.stderr
+
+
+def test_release_has_the_site(tmp_path):
+    """The step runs with stand-ins for GitHub's own program and for zip."""
+    content = yaml.safe_load(PUBLISH.read_text())
+    assert content[True]["push"] == {"branches": ["main"], "tags": ["v*"]}  # YAML reads the word on as true
+    assert jobs(PUBLISH)["deploy"]["if"] == "github.ref_type == 'branch'"
+    job = jobs(PUBLISH)["release"]
+    assert job["if"] == "github.ref_type == 'tag'"
+    assert job["needs"] == "build"
+    (step,) = job["steps"]
+    log = tmp_path / "log"
+    site = tmp_path / "site"
+    site.mkdir()
+    (site / "index.html").write_text("the site")
+    stand_in = f"""#!/bin/bash
+echo "$(basename "$0") $*" >> {log}
+case "$(basename "$0") $*" in
+    "gh run download 7 --name github-pages") tar -cf artifact.tar -C {site} . ;;
+    "gh release view"*) exit 1 ;;
+    zip*) cat "$3/index.html" > "$2" ;;
+esac
+"""
+    for name in ("gh", "zip"):
+        (tmp_path / name).write_text(stand_in)
+        (tmp_path / name).chmod(0o755)
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}", "GITHUB_REF_NAME": "v1.2.0", "GITHUB_RUN_ID": "7"}
+    environment["GITHUB_REPOSITORY"] = "someone/a-fork"
+    subprocess.run(["bash", "-c", step["run"]], cwd=tmp_path, env=environment, check=True)
+    assert (tmp_path / "a-fork-v1.2.0.zip").read_text() == "the site"
+    *_, create, upload = log.read_text().splitlines()
+    assert create.startswith("gh release create v1.2.0 --verify-tag ")
+    assert upload == "gh release upload v1.2.0 a-fork-v1.2.0.zip --clobber"
 
 
 @pytest.mark.parametrize("notebook", sorted((ROOT / "notebooks").rglob("*.ipynb")), ids=lambda path: path.stem)
@@ -92,12 +197,15 @@ def test_an_action_has_one_commit():
 
 
 @every_workflow
-def test_only_the_job_that_deploys_may_write(file):
+def test_only_the_jobs_that_publish_may_write(file):
+    """Each has one step, which runs nothing of the repository."""
     assert yaml.safe_load(file.read_text())["permissions"] == {"contents": "read"}
-    for job in jobs(file).values():
-        deploys = any(step.get("uses", "").startswith("actions/deploy-pages@") for step in job["steps"])
-        assert job.get("permissions") == ({"pages": "write", "id-token": "write"} if deploys else None)
-        assert not deploys or len(job["steps"]) == 1
+    for name, job in jobs(file).items():
+        assert job.get("permissions") == (MAY_WRITE.get(name) if file == PUBLISH else None)
+        if "permissions" in job:
+            (step,) = job["steps"]
+            assert step.get("uses", "actions/deploy-pages@").startswith("actions/deploy-pages@")
+            assert not re.search(r"\b(python|make|bash|checkout)\b", step.get("run", ""))
 
 
 def test_every_python_of_the_package_is_tested():

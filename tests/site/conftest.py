@@ -5,6 +5,7 @@ from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from browsing import browser, desktop, phone, visit  # noqa: F401
 from pages import built_site
 
 
