@@ -219,6 +219,15 @@ def test_captions_are_dark_enough_to_read(visit, desktop):
     assert weight >= 400
 
 
+def test_paper_is_white_in_dark_mode(visit, browser):
+    page = visit(browser.new_context(viewport=DESKTOP, color_scheme="dark"), "notebooks/ponder/parity.html").page
+    assert_dark(page)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert luminance(page.evaluate("getComputedStyle(document.body).backgroundColor")) > 0.99
+    for part in ("article p", "article .highlight pre", "article .highlight .kc", "article td"):
+        assert luminance(page.eval_on_selector(part, "el => getComputedStyle(el).color")) < 0.2
+
+
 @pytest.mark.parametrize("part", PARTS)
 def test_a_part_is_printed_whole(visit, desktop, part):
     opened = visit(desktop, f"print-{part}.html")
