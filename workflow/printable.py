@@ -60,8 +60,8 @@ def article(document: BeautifulSoup, page: str, chapters: list[str]) -> Tag:
 
 
 def head(document: BeautifulSoup, page: str) -> str:
-    """The style sheets and the mathematics of a page."""
-    kept = [tag for tag in document.head.find_all("link", href=True) if "stylesheet" in tag.get("rel", [])]
+    """The style sheets, the icon and the mathematics of a page."""
+    kept = [tag for tag in document.head.find_all("link", href=True) if {"stylesheet", "icon"} & set(tag["rel"])]
     kept += document.head.find_all("script", string=re.compile(r"window\.MathJax"))
     kept += document.head.find_all("script", src=re.compile("mathjax"))
     for tag in kept:
