@@ -78,7 +78,9 @@ def write(site: Path, toc: dict, title: str) -> list[Path]:
         if "caption" not in part:
             continue
         chapters = [chapter["file"] for chapter in part["chapters"]]
-        documents = {page: BeautifulSoup((site / f"{page}.html").read_text("utf-8"), "html.parser") for page in chapters}
+        documents = {
+            page: BeautifulSoup((site / f"{page}.html").read_text("utf-8"), "html.parser") for page in chapters
+        }
         first, with_mathematics = chapters[0], [page for page in chapters if documents[page].select_one(".math")]
         articles = [str(article(documents[page], page, chapters)) for page in chapters]
         source = (with_mathematics or [first])[0]

@@ -205,7 +205,8 @@ def test_page(visit, desktop, site, name):
 def test_a_line_of_88_characters_fits_beside_both_sidebars(visit, desktop):
     """The length to which the code in notebooks is held."""
     page = visit(desktop, "notebooks/ponder/parity.html").page
-    page.eval_on_selector(".cell_input pre", "pre => { pre.textContent = 'x'.repeat(88); pre.style.whiteSpace = 'pre' }")
+    line = "pre => { pre.textContent = 'x'.repeat(88); pre.style.whiteSpace = 'pre' }"
+    page.eval_on_selector(".cell_input pre", line)
     assert page.eval_on_selector(".cell_input pre", "pre => pre.scrollWidth <= pre.clientWidth")
     assert page.locator(".bd-sidebar-primary").is_visible()
     assert page.locator(".bd-sidebar-secondary").is_visible()
