@@ -11,6 +11,7 @@ printable = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(printable)
 
 HEAD = """<head><link rel="stylesheet" href="../../_static/a.css"/><link rel="next" href="b.html"/>
+<link rel="icon" href="../../_static/icon.svg"/>
 <script>window.MathJax = {}</script><script src="../../_static/mathjax/tex.js"></script>
 <script src="../../_static/other.js"></script></head>"""
 A = """<article class="bd-article"><h1 id="idea">One</h1><span class="math">x</span>
@@ -68,5 +69,5 @@ def test_identifiers_stay_unique_and_labels_keep_their_fields(page):
 
 
 def test_the_head_has_style_and_mathematics_and_nothing_else(page):
-    assert [link["href"] for link in page.head.find_all("link")] == ["_static/a.css"]
+    assert [link["href"] for link in page.head.find_all("link")] == ["_static/a.css", "_static/icon.svg"]
     assert [script.get("src") for script in page.head.find_all("script")] == [None, "_static/mathjax/tex.js"]

@@ -60,8 +60,8 @@ def article(document: BeautifulSoup, page: str, chapters: list[str]) -> Tag:
 
 
 def head(document: BeautifulSoup, page: str) -> str:
-    """The style sheets and the mathematics of a page."""
-    kept = [tag for tag in document.head.find_all("link", href=True) if "stylesheet" in tag.get("rel", [])]
+    """The style sheets, the icon and the mathematics of a page."""
+    kept = [tag for tag in document.head.find_all("link", href=True) if {"stylesheet", "icon"} & set(tag["rel"])]
     kept += document.head.find_all("script", string=re.compile(r"window\.MathJax"))
     kept += document.head.find_all("script", src=re.compile("mathjax"))
     for tag in kept:
@@ -78,7 +78,9 @@ def write(site: Path, toc: dict, title: str) -> list[Path]:
         if "caption" not in part:
             continue
         chapters = [chapter["file"] for chapter in part["chapters"]]
-        documents = {page: BeautifulSoup((site / f"{page}.html").read_text("utf-8"), "html.parser") for page in chapters}
+        documents = {
+            page: BeautifulSoup((site / f"{page}.html").read_text("utf-8"), "html.parser") for page in chapters
+        }
         first, with_mathematics = chapters[0], [page for page in chapters if documents[page].select_one(".math")]
         articles = [str(article(documents[page], page, chapters)) for page in chapters]
         source = (with_mathematics or [first])[0]

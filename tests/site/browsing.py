@@ -58,6 +58,7 @@ class Visit:
         self.address = address
         self.errors, self.elsewhere, self.missing = [], [], []
         self.page = context.new_page()
+        self.page.set_default_timeout(120_000)  # a whole part on a busy machine
         self.page.on("console", lambda message: self.errors.append(message.text) if message.type == "error" else None)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("response", lambda answer: self.missing.append(answer.url) if answer.status >= 400 else None)

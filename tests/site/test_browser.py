@@ -94,7 +94,8 @@ def test_page(visit, desktop, site, name):
 def test_a_line_of_88_characters_fits_beside_both_sidebars(visit, desktop):
     """The length to which the code in notebooks is held."""
     page = visit(desktop, "notebooks/ponder/parity.html").page
-    page.eval_on_selector(".cell_input pre", "pre => { pre.textContent = 'x'.repeat(88); pre.style.whiteSpace = 'pre' }")
+    line = "pre => { pre.textContent = 'x'.repeat(88); pre.style.whiteSpace = 'pre' }"
+    page.eval_on_selector(".cell_input pre", line)
     assert page.eval_on_selector(".cell_input pre", "pre => pre.scrollWidth <= pre.clientWidth")
     assert page.locator(".bd-sidebar-primary").is_visible()
     assert page.locator(".bd-sidebar-secondary").is_visible()
@@ -107,6 +108,15 @@ def test_captions_are_dark_enough_to_read(visit, desktop):
     )
     assert size >= 15
     assert weight >= 400
+
+
+def test_paper_is_white_in_dark_mode(visit, browser):
+    page = visit(browser.new_context(viewport=DESKTOP, color_scheme="dark"), "notebooks/ponder/parity.html").page
+    assert_dark(page)
+    page.emulate_media(media="print", color_scheme="dark")
+    assert luminance(page.evaluate("getComputedStyle(document.body).backgroundColor")) > 0.99
+    for part in ("article p", "article .highlight pre", "article .highlight .kc", "article td"):
+        assert luminance(page.eval_on_selector(part, "el => getComputedStyle(el).color")) < 0.2
 
 
 @pytest.mark.parametrize("part", PARTS)
