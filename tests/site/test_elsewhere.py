@@ -55,7 +55,6 @@ def test_wrong_address(browser, pages, visit, wrong):
     page.go_back()
     page.click("article a:has-text('search')")
     assert page.url == f"{pages}/search.html"
-    assert_quiet(opened)
 
 
 @pytest.mark.parametrize("name", ["index", "book/index", "notebooks/remind/copying", "notebooks/results", "book/api"])
