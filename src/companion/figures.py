@@ -1,6 +1,7 @@
 """The house style, and the plots that recur."""
 
 from collections.abc import Callable, Sequence
+from itertools import cycle
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -115,7 +116,7 @@ def by_setting(
 def against_steps(rows: pd.DataFrame, task: Task, metric: str = "error", scale: str = "log") -> Axes:
     """A metric against mean N: a dot a run, a line through the fixed repeats and one through the models that decide.
 
-    These are named by the column "τ" of their rows, if there is one.
+    These are named by the column "τ" of their rows, if there is one, at heights in turn, so that near ones can be read.
     """
     _, axes = plt.subplots(figsize=(5.2, 2.8))
     repeats = repeating(rows.model)
@@ -124,8 +125,8 @@ def against_steps(rows: pd.DataFrame, task: Task, metric: str = "error", scale: 
         means = part.reindex(columns=columns).astype({"τ": float}).groupby("model").mean().sort_values("ponder_steps")
         axes.plot(means.ponder_steps, means[metric], color=colour, label=kind, lw=1.2)
         axes.scatter(part.ponder_steps, part[metric], color=colour, alpha=0.5, s=12)
-        for _, n, value, penalty in means.dropna(subset=["τ"]).itertuples():
-            how = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center", "fontsize": 7, "color": colour}
+        for (_, n, value, penalty), height in zip(means.dropna(subset=["τ"]).itertuples(), cycle((8, -13, 18)), strict=False):
+            how = {"xytext": (0, height), "textcoords": "offset points", "ha": "center", "fontsize": 7, "color": colour}
             axes.annotate(f"{penalty:g}", (n, value), **how)
     axes.set(xlabel=task.names["ponder_steps"], ylabel=task.names[metric], yscale=scale)
     axes.legend(loc="center left", bbox_to_anchor=(1.01, 0.5), frameon=False)
