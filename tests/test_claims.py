@@ -13,7 +13,8 @@ FALLING = [{"error": share, "loss": 1.0} for share in (0.9, 0.8, 0.7, 0.6, 0.5, 
 
 def claim(criterion=None, metric="error", **changes):
     known = {"claim": "It errs little", "experiment": "remind/copying", "model": "sab", "metric": metric,
-             "criterion": criterion or {"at_most": 0.1}, "profile": "paper", "updates": 1000, "source": "Table 1"}  # fmt: skip
+             "criterion": criterion or {"at_most": 0.1}, "profile": "paper", "updates": 1000,
+             "source": "Table 1"}  # fmt: skip
     return Claim(**known | changes)
 
 
@@ -125,14 +126,20 @@ def test_places_of_lists_are_compared():
         True,
         True,
     ]
-    assert judge(grows, row([[1.0, None]] * 3, **lists)).verdict is Verdict.NOT_RUN, "what ran out of memory has no number"
+    assert judge(grows, row([[1.0, None]] * 3, **lists)).verdict is Verdict.NOT_RUN, (
+        "what ran out of memory has no number"
+    )
 
 
 def test_sooner_is_by_the_first_look_at_a_goal():
     sooner = claim({"sooner": {"goal": {"error": 0.1}, "than": ["lstm"]}})
     fast, slow, never = ([{"error": share} for share in shares] for shares in ([0.3, 0.1, 0.1], [0.3, 0.3, 0.1], [0.3]))
-    ours = [record("sab", seed, looks=looks, metrics={}, **PAPER) for seed, looks in enumerate((fast, slow, fast, never))]
-    theirs = [record("lstm", seed, looks=looks, metrics={}, **PAPER) for seed, looks in enumerate((slow, slow, never, never))]
+    ours = [
+        record("sab", seed, looks=looks, metrics={}, **PAPER) for seed, looks in enumerate((fast, slow, fast, never))
+    ]
+    theirs = [
+        record("lstm", seed, looks=looks, metrics={}, **PAPER) for seed, looks in enumerate((slow, slow, never, never))
+    ]
     found = judge(sooner, ours + theirs).seeds
     assert [(seed.value, *seed.others, seed.holds) for seed in found] == [
         (200, 300, True),

@@ -80,7 +80,9 @@ def test_in_the_house_style_no_text_and_no_row_of_a_table_is_cut_off():
 def test_more_than_five_lines_are_named_at_their_ends_and_no_names_overlap():
     def drawn(count):
         looks = [[{"error": 0.5}, {"error": 0.1 * place}] for place in range(count)]
-        return figures.learning_curves([record(f"m{i}", looks=each) for i, each in enumerate(looks)], Parity(4), "error")
+        return figures.learning_curves(
+            [record(f"m{i}", looks=each) for i, each in enumerate(looks)], Parity(4), "error"
+        )
 
     few = drawn(3)
     assert few.get_legend() is not None

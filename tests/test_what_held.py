@@ -67,7 +67,9 @@ def test_the_track_runs_from_the_blind_guess_to_perfect():
     perfect, blind = (float(re.findall(r'cx="([\d.]+)"', what_held.track(found([value])))[0]) for value in (0, 0.6165))
     assert (blind, perfect) == (what_held.LEFT, what_held.RIGHT)
     (diamond,) = re.findall(r'<polygon points="([\d.]+)', what_held.track(found([0.1])))
-    assert float(diamond) == pytest.approx(what_held.LEFT + (1 - 0.6081 / 0.6165) * (what_held.RIGHT - what_held.LEFT), abs=0.1)
+    assert float(diamond) == pytest.approx(
+        what_held.LEFT + (1 - 0.6081 / 0.6165) * (what_held.RIGHT - what_held.LEFT), abs=0.1
+    )
     assert what_held.track(judge(claim(metric="loss", **TABLE1), [])) == ""
     worse = float(re.findall(r'cx="([\d.]+)"', what_held.track(found([0.9])))[0])
     assert 0 < worse < what_held.LEFT, "worse than blind stays in the picture"

@@ -57,7 +57,7 @@ class Claim:
 
 @dataclass(frozen=True)
 class Seed:
-    """A claim on one seed: its number, those that it is compared with, whether it holds, and if not whether it may yet."""
+    """A claim on one seed: its number, those it is compared with, whether it holds, and if not, whether it may yet."""
 
     seed: int
     value: Number
@@ -174,7 +174,7 @@ def by_count(seeds: list[Seed], on_all: Verdict) -> Verdict:
 
 
 def asked(claim: Claim, profile: str) -> Claim:
-    """The claim as it is put to runs of a profile: with what stands for its model and criterion where that is smaller."""
+    """The claim as it is put to runs of a profile: a smaller one may have another model and criterion."""
     return claim if profile == claim.profile else replace(claim, **claim.smaller)
 
 

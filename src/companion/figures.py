@@ -125,7 +125,9 @@ def against_steps(rows: pd.DataFrame, task: Task, metric: str = "error", scale: 
         means = part.reindex(columns=columns).astype({"τ": float}).groupby("model").mean().sort_values("ponder_steps")
         axes.plot(means.ponder_steps, means[metric], color=colour, label=kind, lw=1.2)
         axes.scatter(part.ponder_steps, part[metric], color=colour, alpha=0.5, s=12)
-        for (_, n, value, penalty), height in zip(means.dropna(subset=["τ"]).itertuples(), cycle((8, -13, 18)), strict=False):
+        for (_, n, value, penalty), height in zip(
+            means.dropna(subset=["τ"]).itertuples(), cycle((8, -13, 18)), strict=False
+        ):
             how = {"xytext": (0, height), "textcoords": "offset points", "ha": "center", "fontsize": 7, "color": colour}
             axes.annotate(f"{penalty:g}", (n, value), **how)
     axes.set(xlabel=task.names["ponder_steps"], ylabel=task.names[metric], yscale=scale)
@@ -146,7 +148,7 @@ def error_and_steps(rows: pd.DataFrame, setting: str, task: Task) -> list[Axes]:
 def beside_paper(
     records: list[Record], task: Task, metric: str, models: Sequence[str] | None = None, scale: str = "linear"
 ) -> Axes:
-    """A row a model, in the order of `models`: a dot a run, a diamond for the paper's number, and the task's oracles."""
+    """A row a model, in the order of `models`: a dot a run, the paper's number as a diamond, and the task's oracles."""
     order = list(dict.fromkeys(record.model for record in records)) if models is None else list(models)
     shown = [record for record in records if record.model in order and metric in record.metrics]
     order = [model for model in order if any(record.model == model for record in shown)]
@@ -156,7 +158,9 @@ def beside_paper(
         dots = [(record.metrics[metric], order.index(record.model)) for record in shown if record.profile == profile]
         axes.scatter(*zip(*dots, strict=True), color=colour, alpha=0.7, s=24, label=f"ours, {profile}", zorder=3)
     numbers = paper_numbers(shown[0].experiment) if shown else pd.DataFrame(columns=["model", "metric", "value"])
-    numbers = numbers[(numbers.metric == metric) & numbers.value.notna()].drop_duplicates("model").set_index("model").value
+    numbers = (
+        numbers[(numbers.metric == metric) & numbers.value.notna()].drop_duplicates("model").set_index("model").value
+    )
     said = [(y, varied_from(model, set(numbers.index))) for y, model in enumerate(order)]
     the_paper(axes, *zip(*[(numbers[model], y) for y, model in said if model in numbers], strict=True))
     oracles(axes, task, metric, axes.axvline)
@@ -173,7 +177,7 @@ def the_paper(axes: Axes, x: Sequence[int | float] = (), y: Sequence[int | float
 
 
 def finish(axes: Axes, task: Task, metric: str, legend: bool = True) -> Axes:
-    """Add the oracles, the metric's name and the legend, beside the plot; more than five lines are named at their ends."""
+    """Add the oracles, the metric's name and a legend beside the plot; more than five lines are named at their ends."""
     oracles(axes, task, metric)
     axes.set(ylabel=task.names.get(metric, metric))
     if axes.get_legend() is not None:
@@ -190,7 +194,9 @@ def name_lines(axes: Axes, handles: dict[str, Line2D]) -> None:
     """Write each name beside the right ends of the lines of its colour, moved apart where they would overlap."""
     ends = {}
     for name, handle in handles.items():
-        lines = [line for line in axes.lines if same_color(line.get_color(), handle.get_color()) and len(line.get_ydata())]
+        lines = [
+            line for line in axes.lines if same_color(line.get_color(), handle.get_color()) and len(line.get_ydata())
+        ]
         if lines:
             last = [axes.transData.transform((0, line.get_ydata()[-1]))[1] for line in lines]
             ends[name] = axes.transAxes.inverted().transform((0, sum(last) / len(last)))[1], handle.get_color()

@@ -1,4 +1,4 @@
-"""Every claim names a source, an experiment, models and a metric that exist, and one criterion; its guesses are the task's."""
+"""Every claim names a source, an experiment and models that exist, and one criterion; its guesses are the task's."""
 
 import tomllib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The three overviews: a picture on the first screen, words explained where they first stand, and a way to every page."""
+"""The three overviews: a picture on the first screen, words explained where they first stand, a way to every page."""
 
 import re
 from pathlib import Path

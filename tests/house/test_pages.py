@@ -86,7 +86,8 @@ def test_departures_are_folded(path):
     for cell in cells(path):
         if cell.cell_type == "markdown" and re.search(r"^## What departs", cell.source, re.MULTILINE):
             below = cell.source.partition("## What departs")[2]
-            assert "<details>" in below and below.rstrip().endswith("</details>")
+            assert "<details>" in below
+            assert below.rstrip().endswith("</details>")
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=name)
