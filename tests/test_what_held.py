@@ -23,11 +23,11 @@ def cells(line):
 
 def test_a_row_of_the_table_has_the_paper_ours_the_size_and_the_verdict():
     (line,) = what_held.table([found([0.1, 0.05, 0.0])]).splitlines()[2:]
-    assert cells(line) == ["It errs little", "61\u00a0%", "0 to 10\u00a0%", "the paper's, three seeds", "● reproduced"]
+    assert cells(line) == ["It errs little", "61\u00a0%", "0 to 10\u00a0%", "the paper's, 3 seeds", "● reproduced"]
     (line,) = what_held.table([found([0.1, 0.05, 0.0], LAPTOP)]).splitlines()[2:]
-    assert cells(line)[3:] == ["fewer updates, three seeds", "◐ holds smaller"]
+    assert cells(line)[3:] == ["fewer updates, 3 seeds", "◐ holds smaller"]
     (line,) = what_held.table([found([0.1, 0.05, 0.0], {**PAPER, "budget": 500, "steps": 500})]).splitlines()[2:]
-    assert cells(line)[3:] == ["500 updates, three seeds", "◐ holds smaller"]
+    assert cells(line)[3:] == ["500 updates, 3 seeds", "◐ holds smaller"]
     (line,) = what_held.table([found([])]).splitlines()[2:]
     assert cells(line) == ["It errs little", "61\u00a0%", "", "", "– not run"]
 
@@ -35,7 +35,7 @@ def test_a_row_of_the_table_has_the_paper_ours_the_size_and_the_verdict():
 def test_a_claim_of_ours_holds_and_names_no_paper():
     ours = judge(claim(profile="laptop", updates=100, source=""), row([0.1, 0.05, 0.0], LAPTOP))
     (line,) = what_held.table([ours]).splitlines()[2:]
-    assert cells(line) == ["It errs little", "ours", "0 to 10\u00a0%", "three seeds", "● holds"]
+    assert cells(line) == ["It errs little", "ours", "0 to 10\u00a0%", "3 seeds", "● holds"]
 
 
 def test_what_is_compared_stands_beside_it():

@@ -86,7 +86,7 @@ def size(finding: Finding) -> str:
     """At what size a claim was decided."""
     if finding.verdict is Verdict.NOT_RUN:
         return ""
-    seeds = count(len(finding.seeds), "seed")
+    seeds = f"{len(finding.seeds)} seed{'s' * (len(finding.seeds) > 1)}"
     if finding.claim.part == "ours":
         return seeds
     if finding.full_size:
