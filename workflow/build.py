@@ -160,6 +160,16 @@ def compile_pages(copy: Path, site: Path) -> None:
     (site / ".nojekyll").touch()
 
 
+def name_toggles(site: Path) -> None:
+    """Say to a screen reader what the arrows in the sidebar are for; the theme gives them an icon and no text."""
+    arrow = '<summary><span class="toctree-toggle"'
+    for page in site.rglob("*.html"):
+        text = page.read_text(encoding="utf-8")
+        if arrow in text:
+            named = arrow.replace("<summary>", '<summary aria-label="Pages of this chapter">')
+            page.write_text(text.replace(arrow, named), encoding="utf-8")
+
+
 def write_printable_parts(copy: Path, site: Path) -> None:
     """Write into the site one page a part, to be printed whole."""
     import yaml
@@ -212,6 +222,7 @@ def book(site: str = "book", execute: bool = True) -> None:
             sys.exit(not_built(BUILD / site, "a notebook failed"))
     draw_what_held(copy)
     compile_pages(copy, BUILD / site)
+    name_toggles(BUILD / site)
     write_printable_parts(copy, BUILD / site)
     print(f"Open {BUILD / site / 'index.html'}")
     print(f"It took {time.monotonic() - start:.0f} s.")

@@ -105,7 +105,7 @@ def place(claim: Claim, value: Number, profile: str) -> float | None:
 
 
 def track(finding: Finding) -> str:
-    """A line from the blind guess to perfect with the paper's number, a diamond, and a mark for each seed; or nothing."""
+    """A line from the blind guess to perfect with the paper's number, a diamond, and a mark a seed; or nothing."""
     claim = finding.claim
     dots = [place(claim, seed.value, finding.profile) for seed in finding.seeds]
     row, *_ = printed(claim) if claim.source else [None]
