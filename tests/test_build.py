@@ -207,3 +207,17 @@ def test_every_build_is_alone_and_serve_is_not(monkeypatch, folder):
         monkeypatch.setattr(sys, "argv", ["build.py", what])
         build.main()
     assert locked == {"book": True, "refresh": True, "serve": False}
+
+
+def test_the_first_page_gets_the_verdicts_of_today(tmp_path):
+    build.draw_what_held(tmp_path)
+    assert "holds smaller" in (tmp_path / "book" / "_static" / "what_held.svg").read_text(encoding="utf-8")
+
+
+def test_the_arrows_of_the_sidebar_are_named(tmp_path):
+    (tmp_path / "page.html").write_text(
+        '<summary><span class="toctree-toggle"><i></i></span></summary>', encoding="utf-8"
+    )
+    build.name_toggles(tmp_path)
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert page.startswith('<summary aria-label="Pages of this chapter"><span class="toctree-toggle">')

@@ -142,7 +142,9 @@ def draw_what_held(copy: Path) -> None:
     """Draw the verdicts of today's records for the first page."""
     from companion import claims, what_held
 
-    what_held.draw(claims.verdicts(), copy / "book" / "_static" / "what_held.svg")
+    picture = copy / "book" / "_static" / "what_held.svg"
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    what_held.draw(claims.verdicts(), picture)
 
 
 def compile_pages(copy: Path, site: Path) -> None:
@@ -175,8 +177,8 @@ def write_printable_parts(copy: Path, site: Path) -> None:
     import yaml
     from printable import write
 
-    title = yaml.safe_load((copy / "_config.yml").read_text("utf-8"))["title"]
-    write(site, yaml.safe_load((copy / "_toc.yml").read_text("utf-8")), title)
+    title = yaml.safe_load((copy / "_config.yml").read_text(encoding="utf-8"))["title"]
+    write(site, yaml.safe_load((copy / "_toc.yml").read_text(encoding="utf-8")), title)
 
 
 def strip(notebook: Path) -> None:

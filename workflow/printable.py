@@ -79,7 +79,7 @@ def write(site: Path, toc: dict, title: str) -> list[Path]:
             continue
         chapters = [chapter["file"] for chapter in part["chapters"]]
         documents = {
-            page: BeautifulSoup((site / f"{page}.html").read_text("utf-8"), "html.parser") for page in chapters
+            page: BeautifulSoup((site / f"{page}.html").read_text(encoding="utf-8"), "html.parser") for page in chapters
         }
         first, with_mathematics = chapters[0], [page for page in chapters if documents[page].select_one(".math")]
         articles = [str(article(documents[page], page, chapters)) for page in chapters]
@@ -91,6 +91,6 @@ def write(site: Path, toc: dict, title: str) -> list[Path]:
                 head=head(documents[source], source),
                 articles="\n".join(articles),
             ),
-            "utf-8",
+            encoding="utf-8",
         )
     return written

@@ -19,7 +19,7 @@ def add_scripts(app: Sphinx, page: str, *_) -> None:
     loads = f'window.dataTables = import("data:text/javascript;base64,{module}").then((module) => module.default);\n'
     static = app.outdir / "_static"
     static.mkdir(exist_ok=True)
-    (static / BUNDLE).write_text(loads)
+    (static / BUNDLE).write_text(loads, encoding="utf-8")
     app.add_js_file(BUNDLE, loading_method="defer")
     app.add_js_file("claims.js", loading_method="defer")
 
