@@ -23,29 +23,38 @@ def cells(line):
 
 def test_a_row_of_the_table_has_the_paper_ours_the_size_and_the_verdict():
     (line,) = what_held.table([found([0.1, 0.05, 0.0])]).splitlines()[2:]
-    assert cells(line) == ["It errs little", "61\u00a0%", "0 to 10\u00a0%", "the paper's, 3 seeds", "● reproduced"]
+    assert cells(line) == ["It errs little", "61\u00a0% wrong", "0 to 10\u00a0% wrong", "the paper's, 3 seeds", "● reproduced"]
     (line,) = what_held.table([found([0.1, 0.05, 0.0], LAPTOP)]).splitlines()[2:]
-    assert cells(line)[3:] == ["fewer updates, 3 seeds", "◐ holds smaller"]
+    assert cells(line)[3:] == ["100 updates, 3 seeds", "◐ holds smaller"]
     (line,) = what_held.table([found([0.1, 0.05, 0.0], {**PAPER, "budget": 500, "steps": 500})]).splitlines()[2:]
     assert cells(line)[3:] == ["500 updates, 3 seeds", "◐ holds smaller"]
     (line,) = what_held.table([found([])]).splitlines()[2:]
-    assert cells(line) == ["It errs little", "61\u00a0%", "", "", "– not run"]
+    assert cells(line) == ["It errs little", "61\u00a0% wrong", "", "", "– not run"]
+
+
+def test_the_size_says_what_stood_for_the_claims_model_and_that_the_papers_size_agrees():
+    both = claim(**TABLE1)
+    few = row([0.1], model="lstm-20") + row([0.1, 0.0, 0.0], LAPTOP, model="lstm-20")
+    assert what_held.size(judge(both, few)) == "100 updates, 3 seeds; the paper's, 1 seed, agrees"
+    put = claim(**TABLE1, smaller={"model": "sab"})
+    assert what_held.size(judge(put, row([0.1] * 3, LAPTOP, label="SAB, small"))) == "SAB, small, 100 updates, 3 seeds"
+    assert what_held.size(judge(claim(), row([0.1] * 3, LAPTOP))) == "delay 30, 3 seeds"
 
 
 def test_a_claim_of_ours_holds_and_names_no_paper():
     ours = judge(claim(profile="laptop", updates=100, source=""), row([0.1, 0.05, 0.0], LAPTOP))
     (line,) = what_held.table([ours]).splitlines()[2:]
-    assert cells(line) == ["It errs little", "ours", "0 to 10\u00a0%", "3 seeds", "● holds"]
+    assert cells(line) == ["It errs little", "ours", "0 to 10\u00a0% wrong", "3 seeds", "● holds"]
 
 
 def test_what_is_compared_stands_beside_it():
     put = claim({"above": ["sab"]}, **TABLE1)
     both = judge(put, row([0.4] * 3, model="lstm-20") + row([0.1, 0.2, 0.3]))
-    assert what_held.ours(both) == "40\u00a0% against 10 to 30\u00a0%"
+    assert what_held.ours(both) == "40\u00a0% against 10 to 30\u00a0% wrong"
     put = claim({"sooner": {"goal": {"error": 0.1}, "than": ["sab"]}}, **TABLE1)
     fast = row([0.1] * 3, model="lstm-20", looks=[{"error": 0.1}])
     assert what_held.ours(judge(put, fast + row([0.1] * 3))) == "100 updates against not reached on three seeds"
-    assert what_held.papers(claim({"below": ["irnn-20"]}, **TABLE1)) == "61\u00a0% against 62\u00a0%"
+    assert what_held.papers(claim({"below": ["irnn-20"]}, **TABLE1)) == "61\u00a0% against 62\u00a0% wrong"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +62,7 @@ def test_what_is_compared_stands_beside_it():
     [
         ({"experiment": "remind/copying", "source": "the copying tables", "model": "lstm"}, "not verified †"),
         ({"experiment": "remind/transfer", "source": "the transfer table", "setting": "T=5000", "model": "sab-10-10",
-          "metric": "accuracy_by_delay"}, "41\u00a0% †"),
+          "metric": "accuracy_by_delay"}, "41\u00a0% right †"),
         ({"experiment": "ponder/logic", "source": "Section 3.2", "model": "lstm"}, "about 0.2 at best"),
         ({"experiment": "ponder/wikipedia", "source": "Section 3.5", "model": "lstm", "metric": "ponder_steps_by_kind"},
          "in words"),

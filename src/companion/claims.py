@@ -68,7 +68,10 @@ class Seed:
 
 @dataclass(frozen=True)
 class Finding:
-    """A claim with its verdict: the seeds that decide it, of which profile and how many updates."""
+    """A claim with its verdict: the seeds that decide it, of which profile, how many updates and which model.
+
+    `at_full` is the number of seeds of the claim's own size, also where a reduced size decides.
+    """
 
     claim: Claim
     verdict: Verdict
@@ -76,6 +79,7 @@ class Finding:
     profile: str
     updates: int
     label: str
+    at_full: int
 
     @property
     def full_size(self) -> bool:
@@ -118,8 +122,8 @@ def load() -> list[Claim]:
 
 
 def smaller_size(experiment: str) -> str:
-    """What the laptop profile of an experiment reduces, in words."""
-    return _file()["smaller_size"].get(experiment, "laptop profile")
+    """What the laptop profile of an experiment reduces, in words; empty if the updates alone."""
+    return _file()["smaller_size"].get(experiment, "")
 
 
 def blind_guess(experiment: str, metric: str, profile: str) -> float | None:
@@ -146,7 +150,7 @@ def judge(claim: Claim, records: list[Record]) -> Finding:
 
     def finding(verdict: Verdict, size: tuple[str, int], seeds: list[Seed]) -> Finding:
         model = asked(claim, size[0]).model
-        return Finding(claim, verdict, tuple(seeds), *size, labels.get(model, model))
+        return Finding(claim, verdict, tuple(seeds), *size, labels.get(model, model), len(at_full))
 
     full = (claim.profile, claim.updates)
     found = {size: seeds for size in sizes(claim, records) if (seeds := on_seeds(claim, records, *size))}

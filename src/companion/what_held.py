@@ -19,6 +19,7 @@ PARTS = {"remind": "Remind", "attend": "Attend", "ponder": "Ponder", "ours": "Ou
 # Of seaborn's palette for the colour-blind; the shapes say the same.
 COLOURS = dict(zip(Verdict, ["#0173b2", "#029e73", "#de8f05", "#d55e00", "#949494", "#949494"], strict=True))
 SHARES = {"accuracy", "error", "digit_error", "step_error", "position_error"}
+KINDS = {"accuracy": " right", "error": " wrong"}
 UNITS = {"bits_per_character": " bits", "ponder_steps": " steps", "loss": " nats"}
 CLAIM = '<span class="claims">'  # by which the style sheet knows these tables
 LEFT, RIGHT, MIDDLE = 8, 142, 9  # of the track, in pixels
@@ -47,8 +48,14 @@ def ours(finding: Finding) -> str:
         return ""
     put = asked(finding.claim, finding.profile)
     sides = zip(*((seed.value, *seed.others) for seed in finding.seeds), strict=True)
-    value, *others = (written(put, side) for side in sides)
-    return value + (f" against {', '.join(others)}" if others else "")
+    return against(put, [written(put, side) for side in sides])
+
+
+def against(claim: Claim, sides: list[str]) -> str:
+    """Such as "2 % against 3 %, 4 % wrong": a claim's numbers, with what they are shares of."""
+    value, *others = sides
+    kind = "" if "sooner" in claim.criterion else KINDS.get(claim.metric.partition("_by_")[0], "")
+    return value + (f" against {', '.join(others)}" if others else "") + kind
 
 
 def printed(claim: Claim) -> list[pd.Series | None]:
@@ -71,8 +78,7 @@ def papers(claim: Claim) -> str:
     measured = [row.value for row in rows if row is not None and pd.notna(row.value)]
     alike = claim.metric in ("accuracy", "error", "loss", "reward") or "_by_" in claim.metric
     if alike and len(measured) == len(rows) and "sooner" not in claim.criterion:
-        value, *others = (written(claim, [value]) for value in measured)
-        text = value + (f" against {', '.join(others)}" if others else "")
+        text = against(claim, [written(claim, [value]) for value in measured])
     else:
         texts = [row.text for row in rows[:1] if row is not None and pd.notna(row.text)]
         text = texts[0] if texts and alike and "_by_" not in claim.metric else "in words"
@@ -86,13 +92,24 @@ def size(finding: Finding) -> str:
     """At what size a claim was decided."""
     if finding.verdict is Verdict.NOT_RUN:
         return ""
-    seeds = f"{len(finding.seeds)} seed{'s' * (len(finding.seeds) > 1)}"
+    seeds = counted(len(finding.seeds))
     if finding.claim.part == "ours":
         return seeds
     if finding.full_size:
         return f"the paper's, {seeds}"
-    reduced = smaller_size(finding.claim.experiment) if finding.profile != finding.claim.profile else ""
-    return ", ".join(filter(None, [reduced or f"{finding.updates:,} updates", seeds]))
+    if finding.profile == finding.claim.profile:
+        reduced = f"{finding.updates:,} updates"
+    else:
+        other = finding.label if "model" in finding.claim.smaller else ""
+        words = smaller_size(finding.claim.experiment) or f"{finding.updates:,} updates"
+        reduced = ", ".join(filter(None, [other, words]))
+    beside = f"; the paper's, {counted(finding.at_full)}, agrees" if finding.at_full else ""
+    return f"{reduced}, {seeds}{beside}"
+
+
+def counted(seeds: int) -> str:
+    """Such as "3 seeds", in figures, for a table."""
+    return f"{seeds} seed{'s' * (seeds > 1)}"
 
 
 def place(claim: Claim, value: Number, profile: str) -> float | None:

@@ -48,7 +48,7 @@ def test_no_claim_stands_twice_or_has_no_sentence():
 def test_the_papers_claims_have_a_source_and_ours_have_none():
     assert all(table.get("source") for table in FILE["claim"])
     assert not any("source" in table for table in FILE["ours"])
-    assert {each.experiment for each in ALL} <= set(FILE["smaller_size"])
+    assert set(FILE["smaller_size"]) <= {each.experiment for each in ALL}
 
 
 @pytest.mark.parametrize("experiment", FILE["blind_guess"])
