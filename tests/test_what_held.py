@@ -23,7 +23,8 @@ def cells(line):
 
 def test_a_row_of_the_table_has_the_paper_ours_the_size_and_the_verdict():
     (line,) = what_held.table([found([0.1, 0.05, 0.0])]).splitlines()[2:]
-    assert cells(line) == ["It errs little", "61\u00a0% wrong", "0 to 10\u00a0% wrong", "the paper's, 3 seeds", "● reproduced"]
+    assert cells(line)[:3] == ["It errs little", "61\u00a0% wrong", "0 to 10\u00a0% wrong"]
+    assert cells(line)[3:] == ["the paper's, 3 seeds", "● reproduced"]
     (line,) = what_held.table([found([0.1, 0.05, 0.0], LAPTOP)]).splitlines()[2:]
     assert cells(line)[3:] == ["100 updates, 3 seeds", "◐ holds smaller"]
     (line,) = what_held.table([found([0.1, 0.05, 0.0], {**PAPER, "budget": 500, "steps": 500})]).splitlines()[2:]
