@@ -172,7 +172,7 @@ def test_every_row_of_a_paper_profile_has_its_price():
     assert (rows[["updates", "seconds", "hours"]] > 0).all(axis=None)
 
 
-def test_a_price_needs_no_download(monkeypatch):
+def test_a_price_needs_no_download(monkeypatch, as_users_run_it):
     """The notebooks whose paper profile reads data that do not come with the package, cut down to a few steps."""
     script = runpy.run_path(str(ROOT / "benchmarks" / "paper_rows.py"))
     monkeypatch.delenv("COMPANION_DATA", raising=False)

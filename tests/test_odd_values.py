@@ -19,7 +19,9 @@ from companion.settings import BOUNDS, PROFILES, SettingsError, literals, profil
 from companion.tasks import seeded
 
 ROOT = Path(__file__).resolve().parents[1]
-NOTEBOOKS = sorted((ROOT / "notebooks").rglob("*.ipynb"))
+NOTEBOOKS = sorted(
+    path for path in (ROOT / "notebooks").rglob("*.ipynb") if path.stem != "results"
+)  # has no parameters
 EXPERIMENTS = [path for path in NOTEBOOKS if path.with_suffix(".laptop.yaml").exists()]
 ODD = ["xyzzy", "1e-3", "5", "", "~", "~nobody_of_that_name/x", "a\0b", math.nan, math.inf, -math.inf, -1, -0.5, 0, 0.0]
 ODD += [10**12, 1e38, None, True, False, [], [[0.5]], {}, {"a": [1]}]

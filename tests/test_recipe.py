@@ -176,10 +176,17 @@ def test_lines_for_the_shell_hide_no_other_line():
     assert recipes.parsed("?help").body == []
 
 
+def until_the_models():
+    """The cells of the copying notebook with its table of models as the last, and those before its task."""
+    sources, tags = zip(*code_cells(COPYING), strict=True)
+    task, models = (next(place for place, each in enumerate(tags) if tag in each) for tag in ("task", "models"))
+    return list(sources[: models + 1]), list(sources[:task])
+
+
 def test_a_recipe_is_not_known_once_the_package_was_changed(monkeypatch):
     import IPython
 
-    cells = [source for source, _ in code_cells(COPYING)][:6]
+    cells, _ = until_the_models()
     monkeypatch.setattr(IPython, "get_ipython", lambda: Kernel(cells))
     assert recipes.recipe_of_this_run("remind/copying") == recipe(COPYING)
     monkeypatch.setattr(recipes, "BEGUN", 0.0)
@@ -227,13 +234,13 @@ class Kernel:
 def test_a_run_has_its_recipe_only_where_the_kernel_ran_the_cells_as_they_stand(monkeypatch):
     import IPython
 
-    cells = [source for source, _ in code_cells(COPYING)][:6]
-    edited = [*cells, cells[4].replace("(10, 10)", "(10, 3)")]
-    assert edited[-1] != cells[4]
+    cells, before_the_task = until_the_models()
+    edited = [*cells, cells[-1].replace("(10, 10)", "(10, 3)")]
+    assert edited[-1] != cells[-1]
     added = [*cells, 'table["lstm"] = None']
     read = [*cells, 'print(table["lstm"])']
     known = recipe(COPYING)
-    unknown = (edited, added, cells[:3], [*cells[:3], "table = {}"])
+    unknown = (edited, added, before_the_task, [*before_the_task, "table = {}"])
     for run, expected in ((cells, known), (read, known), *((run, "") for run in unknown)):
         monkeypatch.setattr(IPython, "get_ipython", lambda run=run: Kernel(run))
         assert recipes.recipe_of_this_run("remind/copying") == expected

@@ -58,7 +58,7 @@ def by_model(rows: pd.DataFrame) -> dict[str, Any]:
     return {"hue": "label", "palette": palette and {labels[model]: colour for model, colour in palette.items()}}
 
 
-def oracles(axes: Axes, task: Task, metric: str, line: Callable | None = None) -> None:
+def oracles(axes: Axes, task: Task | type[Task], metric: str, line: Callable | None = None) -> None:
     """Draw the task's chance, dotted, and its best blind guess, dashed, if the task knows them for this metric.
 
     `line` is the axes' method for it: `axhline`, or `axvline` where the metric runs from left to right.
@@ -146,7 +146,11 @@ def error_and_steps(rows: pd.DataFrame, setting: str, task: Task) -> list[Axes]:
 
 
 def beside_paper(
-    records: list[Record], task: Task, metric: str, models: Sequence[str] | None = None, scale: str = "linear"
+    records: list[Record],
+    task: Task | type[Task],
+    metric: str,
+    models: Sequence[str] | None = None,
+    scale: str = "linear",
 ) -> Axes:
     """A row a model, in the order of `models`: a dot a run, the paper's number as a diamond, and the task's oracles."""
     order = list(dict.fromkeys(record.model for record in records)) if models is None else list(models)
