@@ -214,10 +214,10 @@ def test_the_first_page_gets_the_verdicts_of_today(tmp_path):
     assert "holds smaller" in (tmp_path / "book" / "_static" / "what_held.svg").read_text(encoding="utf-8")
 
 
-def test_the_arrows_of_the_sidebar_are_named(tmp_path):
-    (tmp_path / "page.html").write_text(
-        '<summary><span class="toctree-toggle"><i></i></span></summary>', encoding="utf-8"
-    )
-    build.name_toggles(tmp_path)
+def test_what_a_screen_reader_stumbles_over_is_mended(tmp_path):
+    faults = '<summary><span class="toctree-toggle"></span></summary><div role="list" class="citation-list">'
+    (tmp_path / "page.html").write_text(f'{faults}<p role="doc-biblioentry">A</p></div>', encoding="utf-8")
+    build.mend(tmp_path)
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert page.startswith('<summary aria-label="Pages of this chapter"><span class="toctree-toggle">')
+    assert page.endswith('<div class="citation-list"><p>A</p></div>')

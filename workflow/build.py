@@ -162,14 +162,21 @@ def compile_pages(copy: Path, site: Path) -> None:
     (site / ".nojekyll").touch()
 
 
-def name_toggles(site: Path) -> None:
-    """Say to a screen reader what the arrows in the sidebar are for; the theme gives them an icon and no text."""
-    arrow = '<summary><span class="toctree-toggle"'
+MENDED = {  # what a screen reader stumbles over in the HTML of the theme and of docutils
+    '<summary><span class="toctree-toggle"': '<summary aria-label="Pages of this chapter"><span class="toctree-toggle"',
+    '<div role="list" class="citation-list">': '<div class="citation-list">',  # its entries are no items of a list
+    ' role="doc-biblioentry"': "",  # deprecated, and no role without that list
+}
+
+
+def mend(site: Path) -> None:
+    """Put right in the pages what neither the sources nor a style sheet can."""
     for page in site.rglob("*.html"):
-        text = page.read_text(encoding="utf-8")
-        if arrow in text:
-            named = arrow.replace("<summary>", '<summary aria-label="Pages of this chapter">')
-            page.write_text(text.replace(arrow, named), encoding="utf-8")
+        text = mended = page.read_text(encoding="utf-8")
+        for fault, right in MENDED.items():
+            mended = mended.replace(fault, right)
+        if mended != text:
+            page.write_text(mended, encoding="utf-8")
 
 
 def write_printable_parts(copy: Path, site: Path) -> None:
@@ -224,7 +231,7 @@ def book(site: str = "book", execute: bool = True) -> None:
             sys.exit(not_built(BUILD / site, "a notebook failed"))
     draw_what_held(copy)
     compile_pages(copy, BUILD / site)
-    name_toggles(BUILD / site)
+    mend(BUILD / site)
     write_printable_parts(copy, BUILD / site)
     print(f"Open {BUILD / site / 'index.html'}")
     print(f"It took {time.monotonic() - start:.0f} s.")

@@ -57,7 +57,9 @@ def test_wrong_address(browser, pages, visit, wrong):
     assert page.url == f"{pages}/search.html"
 
 
-@pytest.mark.parametrize("name", ["index", "book/index", "notebooks/remind/copying", "notebooks/results", "book/api"])
+@pytest.mark.parametrize(
+    "name", ["index", "book/index", "notebooks/remind/copying", "notebooks/results", "book/api/index"]
+)
 def test_page_opens_without_a_server(browser, site, name):
     page = browser.new_context().new_page()
     errors, asked = [], []
