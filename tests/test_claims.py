@@ -7,6 +7,7 @@ from companion import claims
 from companion.claims import NEVER, Claim, Verdict, judge
 from companion.records import RecordError
 
+WITHOUT_UPDATES = "[[ours]]\nclaim='x'\nexperiment='x'\nmodel='x'\nmetric='x'\nprofile='x'\ncriterion={at_most=1}"
 PAPER, LAPTOP = {"profile": "paper", "budget": 1000, "steps": 1000}, {"profile": "laptop", "budget": 100, "steps": 100}
 FALLING = [{"error": share, "loss": 1.0} for share in (0.9, 0.8, 0.7, 0.6, 0.5, 0.4)]
 
@@ -162,11 +163,13 @@ def test_the_label_is_that_of_the_runs():
     assert judge(claim(), []).label == "sab"
 
 
-@pytest.mark.parametrize("text", ["x =", "[[claim]]\nclaim = 'x'", "[[claim]]\nclaim = 'x'\nmodul = 'y'"])
+@pytest.mark.parametrize(
+    "text", ["x =", "[[claim]]\nclaim = 'x'", "[[claim]]\nclaim = 'x'\nmodul = 'y'", WITHOUT_UPDATES]
+)
 def test_a_file_that_is_no_list_of_claims_gets_one_sentence(tmp_path, monkeypatch, text, sentence):
     (tmp_path / "papers.toml").write_text("")
     (tmp_path / "claims.toml").write_text(text)
     monkeypatch.setenv("COMPANION_RESULTS", str(tmp_path))
-    with pytest.raises(RecordError) as caught:
+    with pytest.raises(RecordError, match="updates|modul|claims.toml cannot be read") as caught:
         claims.load()
     sentence(caught)

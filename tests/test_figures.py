@@ -107,8 +107,8 @@ def test_a_row_a_model_with_a_dot_a_run_and_the_papers_diamond(monkeypatch):
     assert [label.get_text() for label in axes.get_yticklabels()] == ["lstm-0.001", "SAB"], "those asked for, in order"
     dots = {dots.get_label(): dots.get_offsets().tolist() for dots in axes.collections}
     assert dots == {
-        "ours, laptop": [[0.9, 1], [0.91, 1], [0.92, 1]],
-        "ours, paper": [[0.4, 0]],
+        "ours, laptop profile": [[0.9, 1], [0.91, 1], [0.92, 1]],
+        "ours, paper profile": [[0.4, 0]],
         "the paper": [[0.3, 0]],
     }
     upright = {line.get_label(): line.get_xdata()[0] for line in axes.lines}

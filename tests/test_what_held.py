@@ -66,7 +66,7 @@ def test_what_is_compared_stands_beside_it():
           "metric": "accuracy_by_delay"}, "41\u00a0% right †"),
         ({"experiment": "ponder/logic", "source": "Section 3.2", "model": "lstm"}, "about 0.2 at best"),
         ({"experiment": "ponder/wikipedia", "source": "Section 3.5", "model": "lstm", "metric": "ponder_steps_by_kind"},
-         "in words"),
+         "Section 3.5"),
     ],
 )  # fmt: skip
 def test_what_could_not_be_read_in_the_paper_is_marked(changes, said):

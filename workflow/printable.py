@@ -77,7 +77,7 @@ def write(site: Path, toc: dict, title: str) -> list[Path]:
     for part in toc["parts"]:
         if "caption" not in part:
             continue
-        chapters = [chapter["file"] for chapter in part["chapters"]]
+        chapters = [page["file"] for each in part["chapters"] for page in (each, *each.get("sections", ()))]
         documents = {
             page: BeautifulSoup((site / f"{page}.html").read_text(encoding="utf-8"), "html.parser") for page in chapters
         }

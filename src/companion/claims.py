@@ -2,14 +2,15 @@
 
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import MISSING, dataclass, field, fields, replace
 from enum import StrEnum
 from typing import Any
 
 from companion import runs
 from companion.marks import budget, ended_by_goal, judged, still_falling
+from companion.prose import first_reached
 from companion.records import Record, RecordError, label
-from companion.training import HIGHER_IS_BETTER, Number, reached
+from companion.training import HIGHER_IS_BETTER, Number
 
 __all__ = ["Claim", "Finding", "Verdict", "judge", "load", "verdicts"]
 
@@ -108,12 +109,13 @@ def load() -> list[Claim]:
         RecordError: the file cannot be read, or a claim lacks a key or has one that no claim has.
     """
     tables, known = _file(), {each.name for each in fields(Claim)}
+    needed = {each.name for each in fields(Claim) if each.default is MISSING and each.default_factory is MISSING}
     claims = []
     for table in [*tables.get("claim", []), *tables.get("ours", [])]:
         try:
             claims.append(Claim(**table))
         except TypeError:
-            odd = sorted(set(table) - known) or sorted({"experiment", "model", "metric", "criterion"} - set(table))
+            odd = sorted(set(table) - known) or sorted(needed - set(table))
             raise RecordError(
                 f"The claim {table.get('claim', '')!r} is not whole (see {', '.join(odd)}); its keys stand at the head "
                 "of claims.toml."
@@ -215,10 +217,10 @@ def on_seeds(claim: Claim, records: list[Record], profile: str, updates: int) ->
 
 def compared(criterion: dict[str, Any]) -> list[str]:
     """The models that a criterion compares with."""
-    ((kind, asked),) = criterion.items()
-    return list({"above": asked, "below": asked, "near": asked}.get(kind, ())) or (
-        asked["than"] if kind == "sooner" else []
-    )
+    ((kind, limit),) = criterion.items()
+    if kind == "sooner":
+        return limit["than"]
+    return list(limit) if kind in ("above", "below", "near") else []
 
 
 HOLDS: dict[str, Callable[[Number, Any, list[Number]], bool]] = {
@@ -239,7 +241,7 @@ def tested(claim: Claim, record: Record, others: list[Record]) -> Seed | None:
     """The claim on one seed, or None if the runs did not measure it."""
     ((kind, limit),) = claim.criterion.items()
     if kind == "sooner":
-        value, *beside = (until(run, limit["goal"]) for run in (record, *others))
+        value, *beside = (first or NEVER for first in first_reached([record, *others], limit["goal"]))
     else:
         value, *beside = (measured(run, claim.metric, claim.at) for run in (record, *others))
         if kind in ("above_at", "at_most_at"):
@@ -257,8 +259,3 @@ def measured(record: Record, metric: str, at: int | None) -> Number | None:
     """A number of the test set, or one place of a list of them."""
     value = record.metrics.get(metric)
     return value[at] if isinstance(value, list) else value
-
-
-def until(record: Record, goal: dict[str, Number]) -> Number:
-    """The updates after which a look at the validation set first reached a goal."""
-    return next((look["step"] for look in record.history if reached(look, goal)), NEVER)

@@ -160,7 +160,9 @@ def beside_paper(
     _, axes = plt.subplots(figsize=(6.4, 0.8 + 0.3 * len(order)))
     for profile, colour in zip(dict.fromkeys(record.profile for record in shown), ("C0", "C1", "C2"), strict=False):
         dots = [(record.metrics[metric], order.index(record.model)) for record in shown if record.profile == profile]
-        axes.scatter(*zip(*dots, strict=True), color=colour, alpha=0.7, s=24, label=f"ours, {profile}", zorder=3)
+        axes.scatter(
+            *zip(*dots, strict=True), color=colour, alpha=0.7, s=24, label=f"ours, {profile} profile", zorder=3
+        )
     numbers = paper_numbers(shown[0].experiment) if shown else pd.DataFrame(columns=["model", "metric", "value"])
     numbers = (
         numbers[(numbers.metric == metric) & numbers.value.notna()].drop_duplicates("model").set_index("model").value

@@ -25,9 +25,9 @@ CLAIM = '<span class="claims">'  # by which the style sheet knows these tables
 LEFT, RIGHT, MIDDLE = 8, 142, 9  # of the track, in pixels
 
 
-def said(verdict: Verdict, ours: bool = False) -> str:
+def said(verdict: Verdict, own: bool = False) -> str:
     """Such as "● reproduced"; a claim of ours has no other size at which it could be reproduced, and "holds"."""
-    return f"{verdict.symbol} {'holds' if ours and verdict is Verdict.REPRODUCED else verdict}"
+    return f"{verdict.symbol} {'holds' if own and verdict is Verdict.REPRODUCED else verdict}"
 
 
 def written(claim: Claim, values: Iterable[Number]) -> str:
@@ -71,17 +71,18 @@ def printed(claim: Claim) -> list[pd.Series | None]:
 
 
 def papers(claim: Claim) -> str:
-    """What the paper says, in numbers or words, and if we could not read it there, that."""
+    """What the paper says, in numbers or words, or where it says it; and if we could not read it there, that."""
     if not claim.source:
         return ""
     rows = printed(claim)
-    measured = [row.value for row in rows if row is not None and pd.notna(row.value)]
-    alike = claim.metric in ("accuracy", "error", "loss", "reward") or "_by_" in claim.metric
-    if alike and len(measured) == len(rows) and "sooner" not in claim.criterion:
-        text = against(claim, [written(claim, [value]) for value in measured])
-    else:
-        texts = [row.text for row in rows[:1] if row is not None and pd.notna(row.text)]
-        text = texts[0] if texts and alike and "_by_" not in claim.metric else "in words"
+    values, texts = (
+        [row[kind] for row in rows if row is not None and pd.notna(row[kind])] for kind in ("value", "text")
+    )
+    text = claim.source
+    if "sooner" not in claim.criterion and len(values) == len(rows):
+        text = against(claim, [written(claim, [value]) for value in values])
+    elif claim.metric == "error" and texts:
+        text = texts[0]
     where = {row.seen for row in rows if row is not None}
     if any(seen.startswith("not verified") for seen in where):
         return "not verified †"

@@ -32,9 +32,9 @@ def test_a_claim_names_what_there_is(claim):
     ((kind, _),) = claim.criterion.items()
     assert kind in claims.HOLDS
     assert claim.updates <= profile(claim.experiment, claim.profile)["steps"]
-    for put, which in ((claim, claim.profile), (claims.asked(claim, "laptop"), "laptop")):
-        models = {put.model, *claims.compared(put.criterion)}
-        assert which == "laptop" and not claim.smaller or models <= set(profile(claim.experiment, which)["models"])
+    asked = {claim.profile: claim} | ({"laptop": claims.asked(claim, "laptop")} if claim.smaller else {})
+    for which, put in asked.items():
+        assert {put.model, *claims.compared(put.criterion)} <= set(profile(claim.experiment, which)["models"])
     assert not claim.source or of_source(claim)
     assert claim.part in ("remind", "attend", "ponder", "ours")
 
@@ -51,13 +51,18 @@ def test_the_papers_claims_have_a_source_and_ours_have_none():
     assert set(FILE["smaller_size"]) <= {each.experiment for each in ALL}
 
 
-@pytest.mark.parametrize("experiment", FILE["blind_guess"])
-def test_the_blind_guesses_are_those_of_the_tasks(experiment, monkeypatch, as_users_run_it):
+# The paper's size of these is of data that do not come with the package: their guesses are those of all ten classes,
+# of MNIST's test set (1,135 of 10,000 are a one), and for faces there is none.
+DOWNLOADED = {("remind/pixel_mnist", "paper"), ("remind/cifar10", "paper"), ("attend/glimpses", "paper")}
+GUESSED = [(experiment, which) for experiment, metrics in FILE["blind_guess"].items()
+           for which in next(iter(metrics.values())) if (experiment, which) not in DOWNLOADED]  # fmt: skip
+
+
+@pytest.mark.parametrize(("experiment", "which"), GUESSED)
+def test_the_blind_guesses_are_those_of_the_tasks(experiment, which, monkeypatch, as_users_run_it):
     monkeypatch.setenv("MPLBACKEND", "agg")
     path = ROOT / "notebooks" / f"{experiment}.ipynb"
     monkeypatch.chdir(path.parent)
-    parameters = notebook_parameters(path) | profile(experiment, "laptop")
-    _, task = models_of(path, parameters)
+    _, task = models_of(path, notebook_parameters(path) | profile(experiment, which))
     for metric, guesses in FILE["blind_guess"][experiment].items():
-        assert set(guesses) == {"laptop", "paper"}
-        assert guesses["laptop"] == pytest.approx(task.blind_guess[metric], abs=1e-9)
+        assert guesses[which] == pytest.approx(task.blind_guess[metric], abs=1e-9)
