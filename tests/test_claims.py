@@ -48,6 +48,7 @@ def row(values, size=PAPER, model="sab", metric="error", **how):
         (row([0.2, 0.2, 0.2], budget=500, steps=500) + row([0.1, 0.0, 0.0], LAPTOP), Verdict.NOT_FOUND, 3),
         (row([0.1, 0.0], budget=500, steps=500) + row([0.2, 0.2, 0.2], LAPTOP), Verdict.NOT_FOUND, 3),
         (row([0.1, 0.0, 0.0], budget=2000, steps=2000), Verdict.REPRODUCED, 3),
+        (row([0.1, 0.0, 0.0], LAPTOP | {"budget": 1000, "steps": 1000}), Verdict.SMALLER, 3),
         # Failing runs that still got better when their updates ended.
         (row([0.2, 0.3, 0.4], LAPTOP, looks=FALLING), Verdict.THIN, 3),
         (row([0.1, 0.0, 0.0], LAPTOP, looks=FALLING), Verdict.SMALLER, 3),
@@ -107,6 +108,10 @@ def test_above_and_below_are_of_every_other_on_the_same_seed_and_of_the_same_siz
     both = claim({"below": ["lstm", "rnn"]})
     records = row([0.1, 0.1, 0.1]) + row([0.2, 0.2, 0.2], model="lstm") + row([0.3, 0.05, 0.3], model="rnn")
     assert [seed.holds for seed in judge(both, records).seeds] == [True, False, True]
+    over = claim({"above": ["lstm", "rnn"]}, "accuracy")
+    found = row([0.3] * 3, metric="accuracy") + row([0.2] * 3, model="lstm", metric="accuracy")
+    found += row([0.1, 0.4, 0.1], model="rnn", metric="accuracy")
+    assert [seed.holds for seed in judge(over, found).seeds] == [True, False, True]
     assert len(judge(both, records[:-1]).seeds) == 2, "a seed that one of them lacks is not compared"
     uneven = row([0.1] * 3) + row([0.2] * 3, model="lstm", budget=500, steps=500) + row([0.2] * 3, model="rnn")
     assert judge(both, uneven).verdict is Verdict.NOT_RUN, "of other updates"

@@ -33,6 +33,12 @@ def test_a_row_of_the_table_has_the_paper_ours_the_size_and_the_verdict():
     assert cells(line) == ["It errs little", "61\u00a0% wrong", "", "", "– not run"]
 
 
+def test_verdicts_are_counted_in_words():
+    smaller, thin = found([0.1, 0.05, 0.0], LAPTOP), found([0.2])
+    assert what_held.tally([smaller, thin, thin]) == "one *holds smaller* and two are *thin*"
+    assert what_held.tally([smaller, smaller, found([])]) == "two *hold smaller* and one is *not run*"
+
+
 def test_the_size_says_what_stood_for_the_claims_model_and_that_the_papers_size_agrees():
     both = claim(**TABLE1)
     few = row([0.1], model="lstm-20") + row([0.1, 0.0, 0.0], LAPTOP, model="lstm-20")

@@ -10,10 +10,10 @@ import pandas as pd
 
 from companion import runs
 from companion.claims import NEVER, Claim, Finding, Verdict, asked, blind_guess, compared, smaller_size
-from companion.prose import Markdown, count, number, percent, updates
+from companion.prose import Markdown, count, listing, number, percent, updates, word
 from companion.training import HIGHER_IS_BETTER, Number
 
-__all__ = ["draw", "figure", "table"]
+__all__ = ["draw", "figure", "table", "tally"]
 
 PARTS = {"remind": "Remind", "attend": "Attend", "ponder": "Ponder", "ours": "Ours"}
 # Of seaborn's palette for the colour-blind; the shapes say the same.
@@ -28,6 +28,18 @@ LEFT, RIGHT, MIDDLE = 8, 142, 9  # of the track, in pixels
 def said(verdict: Verdict, own: bool = False) -> str:
     """Such as "● reproduced"; a claim of ours has no other size at which it could be reproduced, and "holds"."""
     return f"{verdict.symbol} {'holds' if own and verdict is Verdict.REPRODUCED else verdict}"
+
+
+def tally(findings: list[Finding]) -> str:
+    """How many claims have which verdict: "three *hold smaller*, one is *mixed* and ten are *thin*"."""
+    counts = Counter(finding.verdict for finding in findings)
+
+    def words(verdict: Verdict, many: bool) -> str:
+        if verdict is Verdict.SMALLER:
+            return "*hold smaller*" if many else "*holds smaller*"
+        return f"{'are' if many else 'is'} *{verdict}*"
+
+    return listing(f"{word(counts[each])} {words(each, counts[each] > 1)}" for each in Verdict if counts[each])
 
 
 def written(claim: Claim, values: Iterable[Number]) -> str:
