@@ -49,6 +49,9 @@ def row(values, size=PAPER, model="sab", metric="error", **how):
         (row([0.1, 0.0], budget=500, steps=500) + row([0.2, 0.2, 0.2], LAPTOP), Verdict.NOT_FOUND, 3),
         (row([0.1, 0.0, 0.0], budget=2000, steps=2000), Verdict.REPRODUCED, 3),
         (row([0.1, 0.0, 0.0], LAPTOP | {"budget": 1000, "steps": 1000}), Verdict.SMALLER, 3),
+        (row([0.2] * 3, budget=500, steps=500) + row([0.1] * 3, budget=300, steps=300), Verdict.NOT_FOUND, 3),
+        # Runs of more updates than a reduced size has are not of it.
+        (row([0.1, 0.1], budget=300, steps=300) + row([0.1] * 3, budget=500, steps=500)[2:], Verdict.THIN, 1),
         # Failing runs that still got better when their updates ended.
         (row([0.2, 0.3, 0.4], LAPTOP, looks=FALLING), Verdict.THIN, 3),
         (row([0.1, 0.0, 0.0], LAPTOP, looks=FALLING), Verdict.SMALLER, 3),
@@ -113,6 +116,8 @@ def test_above_and_below_are_of_every_other_on_the_same_seed_and_of_the_same_siz
     found += row([0.1, 0.4, 0.1], model="rnn", metric="accuracy")
     assert [seed.holds for seed in judge(over, found).seeds] == [True, False, True]
     assert len(judge(both, records[:-1]).seeds) == 2, "a seed that one of them lacks is not compared"
+    unmeasured = row([0.1] * 3) + row([None] * 3, model="lstm") + row([0.3] * 3, model="rnn")
+    assert judge(both, unmeasured).verdict is Verdict.NOT_RUN
     uneven = row([0.1] * 3) + row([0.2] * 3, model="lstm", budget=500, steps=500) + row([0.2] * 3, model="rnn")
     assert judge(both, uneven).verdict is Verdict.NOT_RUN, "of other updates"
 

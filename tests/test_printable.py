@@ -22,7 +22,10 @@ B = """<article class="bd-article"><h1 id="idea">Two</h1></article>"""
 TOC = {
     "parts": [
         {"chapters": [{"file": "book/first"}]},
-        {"caption": "Ponder", "chapters": [{"file": "notebooks/ponder/a"}, {"file": "notebooks/ponder/b"}]},
+        {
+            "caption": "Ponder",
+            "chapters": [{"file": "notebooks/ponder/a", "sections": [{"file": "notebooks/ponder/b"}]}],
+        },
     ]
 }
 

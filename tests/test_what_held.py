@@ -101,7 +101,9 @@ def test_the_committed_claims_are_drawn_and_lead_to_their_experiments(tmp_path):
     findings = claims.verdicts()
     figure = what_held.figure(findings).splitlines()
     assert len(figure) == 2 + len(findings) + 4, "a row each, and the names of the groups"
-    assert all(any(what_held.link(each.claim) in line for line in figure) for each in findings)
+    assert all(
+        any(f"{each.claim.claim}]({each.claim.experiment}.ipynb)" in line for line in figure) for each in findings
+    )
     for svg in re.findall(r"<svg.*?</svg>", "\n".join(figure)):
         label = ElementTree.fromstring(svg).get("aria-label")
         assert "Ours:" in label or "The paper:" in label
