@@ -79,4 +79,6 @@ def test_the_commands_name_what_exists():
     assert set(yaml.safe_load(words[words.index("-y") + 1])["models"]) <= set(known["models"])
     url = yaml.safe_load((ROOT / "_config.yml").read_text())["repository"]["url"]
     assert f"pip install git+{url}\n" in lines
-    assert f"git clone {url} book\n" in lines
+    pages = [(ROOT / "book" / name).read_text(encoding="utf-8") for name in ("index.md", "use_it.md", "how_to_run.md")]
+    clones = [re.findall(r"git clone (\S+) (\S+)\n", page) for page in pages]
+    assert clones == [[(url, "companion")]] * 3, "one address and one folder on all pages"
