@@ -4,11 +4,13 @@ import pytest
 from browsing import DESKTOP, KNOWN_ERROR, PHONE
 from layout import assert_accessible
 from pages import toc_pages
+from playwright.sync_api import expect
 
 pytestmark = pytest.mark.browser
 NAME = "notebooks/results"
 TABLE = "article table:has(.claims):not(:has(svg.track)) >> nth=0"
 ORDER = "●◐▲✕○–"
+PATIENT = 60_000  # milliseconds, on a busy machine
 
 
 @pytest.fixture(params=["http", "file"])
@@ -38,16 +40,18 @@ def test_sorts_by_verdict(results):
     assert ranks != sorted(ranks), "the table is sorted already, so this shows nothing"
     head = results.locator(TABLE).locator("th").last
     head.get_by_role("button").press("Enter")
-    assert head.get_attribute("aria-sort") == "ascending"
+    expect(head).to_have_attribute("aria-sort", "ascending", timeout=PATIENT)
     assert [ORDER.index(verdict[0]) for _, verdict in rows(results)] == sorted(ranks)
     head.click()
-    assert head.get_attribute("aria-sort") == "descending"
+    expect(head).to_have_attribute("aria-sort", "descending", timeout=PATIENT)
     assert [ORDER.index(verdict[0]) for _, verdict in rows(results)] == sorted(ranks, reverse=True)
     assert sorted(rows(results)) == sorted(before)
 
 
 def test_sorts_by_our_numbers(results):
-    results.locator(TABLE).locator("th").nth(2).click()
+    head = results.locator(TABLE).locator("th").nth(2)
+    head.click()
+    expect(head).to_have_attribute("aria-sort", "ascending", timeout=PATIENT)
     texts = results.locator(TABLE).locator("tbody td:nth-child(3)").all_inner_texts()
     first = [float(text.split()[0].replace(",", "")) for text in texts if text[:1].isdigit()]
     assert len(first) > 10
