@@ -150,7 +150,8 @@ def track(finding: Finding) -> str:
         x = LEFT + paper * (RIGHT - LEFT)
         corners = f"{x:.1f},3 {x + 6:.1f},{MIDDLE} {x:.1f},15 {x - 6:.1f},{MIDDLE}"
         marks.append(f'<polygon points="{corners}" fill="none" stroke="currentColor" stroke-width="1.5"/>')
-    told = " ".join(filter(None, [f"The paper: {papers(claim)}." if claim.source else "", f"Ours: {ours(finding)}."]))
+    theirs = f"The paper: {papers(claim)}. " if claim.source else ""
+    told = f"{theirs}Ours: {ours(finding) or finding.verdict}."
     label = html.escape(told, quote=True)
     start = f'<svg class="track" role="img" aria-label="{label}" width="150" height="18" viewBox="0 0 150 18">'
     return "".join([start, line, *ends, *marks, "</svg>"])
