@@ -1,4 +1,4 @@
-"""What a notebook would train, without training it: its cells, run up to that point."""
+"""What a notebook would train, without training it: its cells, run up to that point; and what it has trained."""
 
 import io
 from contextlib import redirect_stdout
@@ -7,8 +7,12 @@ from typing import Any
 
 import matplotlib.pyplot as plt
 
+from torch import nn
+
+from companion import runs, weights
 from companion.experiment import Model
-from companion.recipe import code_cells, parsed
+from companion.recipe import code_cells, find_notebook, parsed
+from companion.records import Record
 from companion.tasks import Task
 
 
@@ -24,3 +28,24 @@ def models_of(notebook: Path, parameters: dict[str, Any]) -> tuple[dict[str, Mod
             names |= parameters
     plt.close("all")
     return names["table"], names["task"]
+
+
+def trained(record: Record, folder: Path | None = None) -> nn.Module:
+    """The trained network of a record, built by its notebook's table, with the weights that its run kept.
+
+    Args:
+        record: of the run, as `companion.runs.load` reads it.
+        folder: where weights are kept; by default those that come with the book, `book/results/weights`.
+
+    Raises:
+        companion.weights.WeightsError: the record's notebook or model is not here; its weights are missing, damaged or
+            of another record.
+    """
+    if (notebook := find_notebook(record.experiment)) is None:
+        raise weights.WeightsError(f"The notebook of {record.name} is not here; build its network yourself and load it.")
+    table, _ = models_of(notebook, record.parameters | {"seed": record.seed, "models": [record.model]})
+    if record.model not in table:
+        raise weights.WeightsError(f"The model {record.model} of {record.name} is not in its notebook's table any more.")
+    choices = {name: value for name, value in record.chosen.items() if name != "learning_rate"}
+    kept = (folder or runs.results_folder() / "weights") / weights.name_of(record)
+    return weights.load(kept, table[record.model].build(**choices), record).eval()
