@@ -18,6 +18,7 @@ from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttenti
 from companion.notebook import trained
 from companion.records import Record, label
 from companion.storage import write_whole
+from companion.tasks import Language
 
 
 class Page(NamedTuple):
@@ -99,6 +100,14 @@ def told(layer: nn.Module) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     raise ValueError(f"{type(layer).__name__} is not among the layers that the pages can run.")
 
 
+def alphabet(record: Record) -> list[int]:
+    """The bytes that a network of language tells apart, in the order of its inputs; none for another task."""
+    if "source" not in record.parameters:
+        return []
+    asked = ("source", "length", "validation_windows", "test_windows")
+    return list(Language(*(record.parameters[name] for name in asked)).characters)
+
+
 def written(record: Record, network: nn.Module, half: bool) -> str:
     """One network as a line of JavaScript."""
     kind, settings, weights = told(network.layer)
@@ -113,6 +122,7 @@ def written(record: Record, network: nn.Module, half: bool) -> str:
         "parameters": record.parameters,
         "metrics": {name: value for name, value in record.metrics.items() if isinstance(value, int | float)},
         "updates": record.steps,
+        "alphabet": alphabet(record),
         "kind": kind,
         "settings": settings,
         "layer": pack(weights),
@@ -122,15 +132,27 @@ def written(record: Record, network: nn.Module, half: bool) -> str:
     return f"Live.add({json.dumps(record.model)}, {json.dumps(body)});\n"
 
 
+def networks(page: str) -> dict[str, tuple[Record, nn.Module]]:
+    """A page's networks with the weights that it ships, in double precision as the browser computes, and their records.
+
+    Raises:
+        companion.weights.WeightsError: weights are missing, or of another record.
+    """
+    found = {}
+    for name in PAGES[page].records:
+        record = runs.load(runs.results_folder() / f"{name}.json")
+        network = trained(record)
+        found[record.model] = record, (network.half() if PAGES[page].half else network).double()
+    return found
+
+
 def write(page: str, folder: Path) -> Path:
     """Write a page's networks into a folder, as `networks_<page>.js`, and return the file.
 
     Raises:
         companion.weights.WeightsError: weights are missing, or of another record.
     """
-    asked = PAGES[page]
-    records = [runs.load(runs.results_folder() / f"{name}.json") for name in asked.records]
-    text = "".join(written(record, trained(record), asked.half) for record in records)
+    text = "".join(written(*each, PAGES[page].half) for each in networks(page).values())
     path = folder / f"networks_{page}.js"
     write_whole(path, lambda scratch: scratch.write_text(text, encoding="utf-8"))
     return path

@@ -1,0 +1,131 @@
+"""What the pages with live networks show without JavaScript: one example each, run by the package when the book is built."""
+
+import html
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from companion.live.networks import alphabet, networks
+from companion.records import Record, label
+from companion.tasks import Catch, Copying, seeded
+from companion.tasks.associative_retrieval import MARK, AssociativeRetrieval
+
+DIGITS = (3, 1, 4, 1, 5, 2, 6, 5, 3, 5)
+STRING = "c9k8j3f1??c"
+PLACES = (1, 0, -1, 1, 0, 1, 0, 0, -1, 0, 1, 0, 1, 0, 0, -1)
+SENTENCE = "In 1911, at the <page>, it waited."
+
+Networks = dict[str, tuple[Record, nn.Module]]
+
+
+def table(heads: list[str], rows: list[list[str]]) -> str:
+    """A plain table of HTML."""
+
+    def row(cells: list[str], tag: str) -> str:
+        return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
+
+    return f"<table><thead>{row(heads, 'th')}</thead><tbody>{''.join(row(each, 'td') for each in rows)}</tbody></table>\n"
+
+
+def remind(shown: Networks) -> str:
+    """Ten digits over the delay that was learned, as each network says them."""
+    rows = []
+    for record, network in shown.values():
+        task = Copying(record.parameters["delay"], record.parameters["encoding"])
+        inputs = torch.zeros(task.length, 1, 1, dtype=torch.float64)
+        inputs[: len(DIGITS), 0, 0] = torch.tensor(DIGITS).double()
+        inputs[len(DIGITS) + task.delay - 1] = task.output_size - 1  # the marker
+        said = network(inputs)[0][-len(DIGITS) :, 0].argmax(1).tolist()
+        right = sum(one == other for one, other in zip(said, DIGITS, strict=True))
+        rows.append([label(record), str(task.delay), " ".join(map(str, said)), f"{right} of {len(DIGITS)}"])
+    return f"<p>Read: {' '.join(map(str, DIGITS))}</p>\n" + table(["network", "delay", "it says", "right"], rows)
+
+
+def attend(shown: Networks) -> str:
+    """One string, as each network answers it."""
+    symbols = torch.tensor([[spelled(symbol)] for symbol in STRING])
+    inputs = AssociativeRetrieval.encode(symbols, torch.zeros(1)).inputs.double()
+    rows = []
+    for record, network in shown.values():
+        chances = network(inputs)[0][0].softmax(0)
+        rows.append([label(record), str(chances.argmax().item()), f"{chances.max().item():.1%}"])
+    return f"<p>The string: <code>{STRING}</code></p>\n" + table(["network", "it says", "how sure it is"], rows)
+
+
+def spelled(symbol: str) -> int:
+    """The index of a letter, a digit or the mark."""
+    return "abcdefghijklmnopqrstuvwxyz0123456789".find(symbol) % (MARK + 1)
+
+
+def ponder(shown: Networks) -> str:
+    """One vector, as each network thinks about it."""
+    rows = []
+    for record, network in shown.values():
+        logit, answer = network(torch.tensor(PLACES).double().view(1, 1, -1))
+        steps = int(answer.trace["ponder_steps"].item())
+        spent = answer.trace["halting"][0, :steps, 0].tolist()
+        rows.append([label(record), "odd" if logit.item() > 0 else "even", str(steps), spread(spent)])
+    truth = "odd" if PLACES.count(1) % 2 else "even"
+    places = " ".join(f"{place:+d}" if place else "0" for place in PLACES)
+    return f"<p>The vector: {places}. The number of +1s is {truth}.</p>\n" + table(
+        ["network", "it says", "N", "its budget"], rows
+    )
+
+
+def spread(spent: list[float]) -> str:
+    return " + ".join(f"{share:.2f}" for share in spent)
+
+
+def text(shown: Networks) -> str:
+    """One sentence, with N over each of its characters."""
+    ((record, network),) = shown.values()
+    known = bytes(alphabet(record))
+    inputs = torch.zeros(len(SENTENCE), 1, network.layer.cell.cell.input_size - 1, dtype=torch.float64)
+    for place, character in enumerate(SENTENCE.encode()):
+        inputs[place, 0, known.find(character)] = 1
+    steps = network(inputs)[1].trace["ponder_steps"][:, 0].int().tolist()
+    return table(["character", *SENTENCE.replace(" ", "␣")], [["N", *map(str, steps)]])
+
+
+def catch(shown: Networks) -> str:
+    """One episode of the test set, from the agent's first screen to the end."""
+    ((record, network),) = shown.values()
+    task = Catch(record.parameters["size"], record.parameters["visible"])
+    luck, starts = task.held_out("test")
+    episode = torch.float64, luck[:, :1], starts[:, :1]
+    actions, rewards = played(task, network, *episode)
+    moves = " ".join("←–→"[action] for action in actions.tolist())
+    ball, paddle = starts[:, 0].tolist()
+    heads = ["ball in column", "paddle in columns", "moves", "reward"]
+    return table(heads, [[str(ball + 1), f"{paddle + 1} and {paddle + 2}", moves, f"{rewards[-1].item():+d}"]])
+
+
+def played(task: Catch, network: nn.Module, dtype: torch.dtype, luck: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
+    """The actions and rewards of one episode, by a network in that precision."""
+    before = torch.get_default_dtype()
+    torch.set_default_dtype(dtype)
+    try:
+        _, (actions, rewards) = task.play(network, type(task.batch(seeded("test", 0), 1))(luck.to(dtype), starts))
+    finally:
+        torch.set_default_dtype(before)
+    return actions[:, 0], rewards[:, 0]
+
+
+EXAMPLES: dict[str, Callable[[Networks], str]] = {
+    "remind": remind,
+    "attend": attend,
+    "ponder": ponder,
+    "text": text,
+    "catch": catch,
+}
+
+
+@torch.no_grad()
+def example(page: str) -> str:
+    """A page's example, as HTML.
+
+    Raises:
+        companion.weights.WeightsError: weights are missing, or of another record.
+    """
+    return EXAMPLES[page](networks(page))
