@@ -42,3 +42,20 @@ def test_figures_of_the_cells_are_closed(notebook):
     nbformat.write(made, notebook)
     models_of(notebook, {})
     assert plt.get_fignums() == []
+
+
+def test_figures_of_the_caller_stay_and_nothing_is_shown(notebook, monkeypatch):
+    """A page that loads a trained network shows its own figures alone, in its own style."""
+    import matplotlib.pyplot as plt
+
+    shown = []
+    monkeypatch.setattr(plt, "show", lambda *rest: shown.append(rest))
+    made = nbformat.read(notebook, 4)
+    made.cells[1].source += "\nimport matplotlib.pyplot as plt\nplt.figure()\nplt.show()\nplt.rcParams['font.size'] = 3"
+    nbformat.write(made, notebook)
+    mine, size = plt.figure().number, plt.rcParams["font.size"]
+    models_of(notebook, {})
+    assert (plt.get_fignums(), shown, plt.rcParams["font.size"]) == ([mine], [], size)
+    plt.show()
+    assert shown == [()]
+    plt.close(mine)

@@ -17,6 +17,8 @@ HEAD = """<head><link rel="stylesheet" href="../../_static/a.css"/><link rel="ne
 A = """<article class="bd-article"><h1 id="idea">One</h1><span class="math">x</span>
 <a href="b.html">whole</a> <a href="b.html#idea">below</a> <a href="#idea">here</a>
 <a href="../../book/data.html#x">elsewhere</a> <a href="https://example.org/b.html">away</a>
+<div class="live"><div>an example</div><div data-live-needs hidden><output for="a b">run me</output></div></div>
+<script src="../../_static/live/a.js"></script>
 <img src="../../_images/a.png"/><input id="tab"/><label for="tab">tab</label></article>"""
 B = """<article class="bd-article"><h1 id="idea">Two</h1></article>"""
 TOC = {
@@ -52,6 +54,11 @@ def test_a_part_with_a_caption_has_a_page_and_only_that(written, page):
 def test_articles_stand_in_order_without_sidebars(page):
     assert [title.text for title in page.select("article h1")] == ["One", "Two"]
     assert not page.find("nav")
+
+
+def test_on_paper_stands_what_stands_without_javascript(page):
+    assert page.select_one(".live").text.strip() == "an example"
+    assert not page.select("article script")
 
 
 def test_links_lead_within_the_page_or_from_the_root(page):

@@ -147,6 +147,16 @@ def draw_what_held(copy: Path) -> None:
     what_held.draw(claims.verdicts(), picture)
 
 
+def write_live_networks(copy: Path) -> None:
+    """Write the trained networks that pages run in the browser, and what they show without JavaScript."""
+    from companion import live
+
+    folder = copy / "book" / "_static" / "live"
+    for page in live.PAGES:
+        live.write(page, folder)
+        (folder / f"example_{page}.html").write_text(live.example(page), encoding="utf-8")
+
+
 def compile_pages(copy: Path, site: Path) -> None:
     """Compile the pages with warnings as errors; the finished site replaces the old one."""
     command = [str(Path(sys.executable).parent / "jupyter-book"), "build", str(copy)]
@@ -230,6 +240,7 @@ def book(site: str = "book", execute: bool = True) -> None:
         if len(run_notebooks(notebooks, copy)) < len(notebooks):
             sys.exit(not_built(BUILD / site, "a notebook failed"))
     draw_what_held(copy)
+    write_live_networks(copy)
     compile_pages(copy, BUILD / site)
     mend(BUILD / site)
     write_printable_parts(copy, BUILD / site)

@@ -46,8 +46,13 @@ def moved(address: str, page: str, chapters: list[str]) -> str:
 
 
 def article(document: BeautifulSoup, page: str, chapters: list[str]) -> Tag:
-    """The article of a page, with links and identifiers as they must be among the other articles."""
+    """The article of a page, with links and identifiers as they must be among the other articles.
+
+    Where a network runs in the browser, paper has what stands there without JavaScript.
+    """
     found = document.find("article")
+    for tag in found.select("[data-live-needs], script"):
+        tag.decompose()
     for tag in found.find_all(True):
         for key in LINKS:
             if tag.get(key):

@@ -59,6 +59,10 @@ document.addEventListener("DOMContentLoaded", () => {
     const size = fast.settings.size;
     const most = Math.max(...steps.map(({ state }) => Math.max(...state.matrix.map(Math.abs)))) || 1;
     Draw.matrix(at("matrix"), steps[place].state.matrix, size, most);
+    const { queries, reads } = steps[place].state;
+    for (const [name, vector] of [["query", queries[0]], ["answer", reads[0]]]) {
+      Draw.matrix(at(name), vector, size, Math.max(...vector.map(Math.abs)) || 1);
+    }
     at("step").textContent = `after step ${place + 1} of ${text.length}, “${text[place]}”`;
     const right = Attend.answerOf(text);
     for (const [name, run] of [["fast", steps], ["lstm", others]]) {
@@ -88,7 +92,7 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   Draw.slider(at("pairs"), at("pairs-is"), (value) => (value === fast.parameters.pairs ? `${value}, as trained` : String(value)), () => at("draw").click());
   at("trained").addEventListener("click", () => { sliders[0].set(fast.settings.decay); sliders[1].set(fast.settings.rate); read(); });
-  at("made").textContent = `${fast.label} and ${lstm.label}, ${fast.updates.toLocaleString("en")} updates each; on the test set they err on ${Draw.percent(fast.metrics.error)} and ${Draw.percent(lstm.metrics.error)}.`;
+  at("made").textContent = `The networks are ${fast.label} and ${lstm.label}, ${fast.updates.toLocaleString("en")} updates each; on the test set they err on ${Draw.percent(fast.metrics.error)} and ${Draw.percent(lstm.metrics.error)}.`;
   root.querySelectorAll("[data-live-needs]").forEach((each) => { each.hidden = false; });
   root.querySelector("[data-live-without]").hidden = true;
   read();

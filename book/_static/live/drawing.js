@@ -4,7 +4,12 @@
 const Draw = {};
 
 Draw.still = window.matchMedia("(prefers-reduced-motion: reduce)");
-Draw.percent = (share) => `${(100 * share).toFixed(share > 0.0995 && share < 0.9995 ? 0 : 1)} %`;
+
+/* A share in percent: whole from ten on, a tenth below; what is not all is not called 100 %. */
+Draw.percent = function (share) {
+  if (share > 0.995 && share < 1) return share > 0.9995 ? "over 99.9\u00a0%" : `${(100 * share).toFixed(1)}\u00a0%`;
+  return `${(100 * share).toFixed(share > 0.0995 ? 0 : 1)}\u00a0%`;
+};
 
 /* An element with attributes and children; a child is an element or text. */
 Draw.make = function (tag, attributes = {}, ...children) {
@@ -15,7 +20,8 @@ Draw.make = function (tag, attributes = {}, ...children) {
   return element;
 };
 
-/* A matrix on a canvas, blue above zero and red below, each cell a square; `most` is the strongest colour. */
+/* A matrix on a canvas, blue above zero and red below, each cell a square. `most` has the strongest colour, which goes
+   with the root of a number: what is faint stays visible. */
 Draw.matrix = function (canvas, data, columns, most) {
   const rows = data.length / columns;
   canvas.width = columns;
@@ -23,7 +29,7 @@ Draw.matrix = function (canvas, data, columns, most) {
   const context = canvas.getContext("2d");
   const image = context.createImageData(columns, rows);
   for (let at = 0; at < data.length; at++) {
-    const strength = Math.min(Math.abs(data[at]) / most, 1);
+    const strength = Math.min(Math.sqrt(Math.abs(data[at]) / most), 1);
     const [red, green, blue] = data[at] < 0 ? [178, 34, 52] : [20, 76, 155];
     image.data[4 * at] = 255 - strength * (255 - red);
     image.data[4 * at + 1] = 255 - strength * (255 - green);

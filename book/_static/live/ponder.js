@@ -33,8 +33,7 @@ const Ponder = {
     };
   },
 
-  /* A share, never told as certain nor as nothing when it is not. */
-  sureness: (share) => (share >= 0.9995 ? "over 99.9 %" : Draw.percent(share)),
+  /* A share of the budget, never told as all nor as nothing when it is not. */
   part: (share) => (share < 0.0005 ? "< 0.001" : share > 0.9995 && share < 1 ? "> 0.999" : share.toFixed(3)),
 
   /* As in training: 1 to all places are filled, anywhere, with +1 or −1. */
@@ -84,7 +83,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const how = answer.odd === odd ? "right" : "wrong";
     at("says").className = how;
     at("says").textContent = `The number of +1s is ${ones}, ${odd ? "odd" : "even"}. It says ${answer.word}, `
-      + `${Ponder.sureness(answer.sure)} sure: ${how}. It took N = ${answer.steps} inner step${answer.steps > 1 ? "s" : ""}.${never}`;
+      + `${Draw.percent(answer.sure)} sure: ${how}. It took N = ${answer.steps} inner step${answer.steps > 1 ? "s" : ""}.${never}`;
     at("compare").replaceChildren(...networks.map((network) => {
       const its = Ponder.ask(network, places);
       const row = Draw.make("tr", network === chosen ? { class: "marked" } : {}, Draw.make("th", { scope: "row" }, String(network.settings.timePenalty)));
@@ -109,7 +108,7 @@ document.addEventListener("DOMContentLoaded", () => {
     at("steps").replaceChildren(...halting.slice(0, shown).map((share, n) => {
       const last = n === steps - 1;
       const row = Draw.make("tr", {}, Draw.make("th", { scope: "row" }, String(n + 1)), Draw.make("td", {}, Ponder.part(units[n])));
-      row.append(Draw.make("td", {}, Ponder.part(share) + (last ? " (R)" : "")), Draw.make("td", {}, `${along[n].word}, ${Ponder.sureness(along[n].sure)}`));
+      row.append(Draw.make("td", {}, Ponder.part(share) + (last ? " (R)" : "")), Draw.make("td", {}, `${along[n].word}, ${Draw.percent(along[n].sure)}`));
       return row;
     }));
     const enough = 1 - chosen.settings.epsilon;

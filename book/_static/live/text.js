@@ -96,5 +96,6 @@ document.addEventListener("DOMContentLoaded", () => {
   at("made").textContent = `${network.label}, ${settings.size} units, at most ${settings.maxSteps} inner steps, ${updates} updates. `
     + `On the test set its mean N is ${metrics.ponder_steps.toFixed(2)}; it needs ${metrics.bits_per_character.toFixed(2)} bits per character.`;
   root.querySelectorAll("[data-live-needs]").forEach((each) => { each.hidden = false; });
+  root.querySelector("[data-live-without]").hidden = true;
   read();
 });

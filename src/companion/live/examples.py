@@ -1,4 +1,4 @@
-"""What the pages with live networks show without JavaScript: one example each, run by the package when the book is built."""
+"""What the pages with live networks show without JavaScript: one example each, run when the book is built."""
 
 import html
 from collections.abc import Callable
@@ -7,8 +7,9 @@ import torch
 from torch import Tensor, nn
 
 from companion.live.networks import alphabet, networks
+from companion.prose import percent
 from companion.records import Record, label
-from companion.tasks import Catch, Copying, seeded
+from companion.tasks import Batch, Catch, Copying
 from companion.tasks.associative_retrieval import MARK, AssociativeRetrieval
 
 DIGITS = (3, 1, 4, 1, 5, 2, 6, 5, 3, 5)
@@ -25,7 +26,9 @@ def table(heads: list[str], rows: list[list[str]]) -> str:
     def row(cells: list[str], tag: str) -> str:
         return "<tr>" + "".join(f"<{tag}>{html.escape(cell)}</{tag}>" for cell in cells) + "</tr>"
 
-    return f"<table><thead>{row(heads, 'th')}</thead><tbody>{''.join(row(each, 'td') for each in rows)}</tbody></table>\n"
+    return (
+        f"<table><thead>{row(heads, 'th')}</thead><tbody>{''.join(row(each, 'td') for each in rows)}</tbody></table>\n"
+    )
 
 
 def remind(shown: Networks) -> str:
@@ -49,7 +52,7 @@ def attend(shown: Networks) -> str:
     rows = []
     for record, network in shown.values():
         chances = network(inputs)[0][0].softmax(0)
-        rows.append([label(record), str(chances.argmax().item()), f"{chances.max().item():.1%}"])
+        rows.append([label(record), str(chances.argmax().item()), percent(chances.max().item())])
     return f"<p>The string: <code>{STRING}</code></p>\n" + table(["network", "it says", "how sure it is"], rows)
 
 
@@ -106,7 +109,7 @@ def played(task: Catch, network: nn.Module, dtype: torch.dtype, luck: Tensor, st
     before = torch.get_default_dtype()
     torch.set_default_dtype(dtype)
     try:
-        _, (actions, rewards) = task.play(network, type(task.batch(seeded("test", 0), 1))(luck.to(dtype), starts))
+        _, (actions, rewards) = task.play(network, Batch(luck.to(dtype), starts))
     finally:
         torch.set_default_dtype(before)
     return actions[:, 0], rewards[:, 0]
@@ -123,7 +126,10 @@ EXAMPLES: dict[str, Callable[[Networks], str]] = {
 
 @torch.no_grad()
 def example(page: str) -> str:
-    """A page's example, as HTML.
+    """One example of what a page's networks do, as HTML.
+
+    Args:
+        page: one of `PAGES`, such as "ponder".
 
     Raises:
         companion.weights.WeightsError: weights are missing, or of another record.

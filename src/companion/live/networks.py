@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from companion import runs
-from companion.baselines import LSTM
+from companion.baselines import LSTM, SelfAttentiveLSTM
 from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttentiveBacktracking
 from companion.notebook import trained
 from companion.records import Record, label
@@ -81,23 +81,28 @@ def told(layer: nn.Module) -> tuple[str, dict[str, Any], dict[str, Tensor]]:
     Raises:
         ValueError: the pages cannot run such a layer.
     """
-    size = {"size": layer.hidden_size}
-    if isinstance(layer, SparseAttentiveBacktracking):  # and the LSTM that attends to everything
+    if type(layer) in (SparseAttentiveBacktracking, SelfAttentiveLSTM) and runs_as_sab(layer):
         scorer = layer.scorer
         weights = {"memory": scorer.memory.weight, "query": scorer.query.weight, "queryBias": scorer.query.bias}
-        settings = size | {"topK": layer.top_k, "memoryEvery": layer.memory_every}
+        settings = {"size": layer.hidden_size, "topK": layer.top_k, "memoryEvery": layer.memory_every}
         return "sab", settings, lstm_cell(layer.cell) | weights | {"score": scorer.score.weight}
-    if isinstance(layer, LSTM):
-        return "lstm", size, lstm_cell(layer.lstm, "_l0")
-    if isinstance(layer, FastWeights):
-        settings = size | {"decay": layer.decay, "rate": layer.rate, "innerSteps": layer.inner_steps}
+    if type(layer) is LSTM:
+        return "lstm", {"size": layer.hidden_size}, lstm_cell(layer.lstm, "_l0")
+    if type(layer) is FastWeights:
+        settings = {"decay": layer.decay, "rate": layer.rate, "innerSteps": layer.inner_steps}
         weights = {"recurrent": layer.recurrent.weight, "input": layer.input.weight}
-        return "fast", settings, weights | {"gain": layer.norm.weight, "shift": layer.norm.bias}
-    if isinstance(layer, AdaptiveComputation):
-        settings = size | {"cell": layer.cell.kind, "epsilon": layer.epsilon, "maxSteps": layer.max_steps}
+        norm = {"gain": layer.norm.weight, "shift": layer.norm.bias}
+        return "fast", {"size": layer.hidden_size} | settings, weights | norm
+    if type(layer) is AdaptiveComputation and layer.cell.kind in ("rnn", "lstm"):
+        settings = {"cell": layer.cell.kind, "epsilon": layer.epsilon, "maxSteps": layer.max_steps}
         weights = {"halt": layer.halt.weight, "haltBias": layer.halt.bias}
-        return "act", settings | {"timePenalty": layer.time_penalty}, lstm_cell(layer.cell.cell) | weights
-    raise ValueError(f"{type(layer).__name__} is not among the layers that the pages can run.")
+        known = {"size": layer.hidden_size} | settings | {"timePenalty": layer.time_penalty}
+        return "act", known, lstm_cell(layer.cell.cell) | weights
+    raise ValueError(f"{type(layer).__name__} with these settings is not among the layers that the pages can run.")
+
+
+def runs_as_sab(layer: SparseAttentiveBacktracking) -> bool:
+    return (layer.kind, layer.normaliser, layer.temperature) == ("lstm", "subtract", 1)
 
 
 def alphabet(record: Record) -> list[int]:
@@ -148,6 +153,10 @@ def networks(page: str) -> dict[str, tuple[Record, nn.Module]]:
 
 def write(page: str, folder: Path) -> Path:
     """Write a page's networks into a folder, as `networks_<page>.js`, and return the file.
+
+    Args:
+        page: one of `PAGES`, such as "ponder".
+        folder: where to.
 
     Raises:
         companion.weights.WeightsError: weights are missing, or of another record.
