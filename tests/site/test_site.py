@@ -5,6 +5,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
+import lxml.html
 import pytest
 from bs4 import BeautifulSoup
 from pages import CONFIG, ROOT, toc_pages
@@ -36,14 +37,12 @@ LOADED_LINKS = {
 
 @cache
 def soup(page: Path) -> BeautifulSoup:
-    return BeautifulSoup(page.read_text(), "html.parser")
+    return BeautifulSoup(page.read_text(), "lxml")
 
 
 @cache
 def anchors(page: Path) -> set[str]:
-    return {
-        tag.get("id") or tag.get("name") for tag in soup(page).find_all(lambda tag: tag.get("id") or tag.get("name"))
-    }
+    return set(lxml.html.parse(page).xpath("//@id | //@name"))
 
 
 def pages(site: Path) -> list[Path]:

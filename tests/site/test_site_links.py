@@ -14,7 +14,7 @@ ADDRESS = f"https://{OWNER}.github.io/{NAME}/"
 
 
 def soup(site, page: str) -> BeautifulSoup:
-    return BeautifulSoup((site / page).read_text(), "html.parser")
+    return BeautifulSoup((site / page).read_text(), "lxml")
 
 
 def of_this_site(site, link: str):
