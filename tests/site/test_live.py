@@ -1,7 +1,7 @@
 """The networks that run in the reader's browser, against the package's own, with the weights that the pages ship.
 
-Both compute in double precision from the same numbers, so they must agree far closer than to 1e-4: at every step, from
-a start at zero and from states that are not, with the same N and the same memories.
+Both compute in double precision from the same numbers, so they must agree closely: at every step, from a start at
+zero and from states that are not, with the same N and the same memories.
 """
 
 import json
@@ -19,7 +19,8 @@ from companion.state import HiddenState, LSTMState
 from companion.tasks import Copying, seeded
 
 pytestmark = pytest.mark.browser
-CLOSE = 1e-4
+CLOSE = 1e-6
+GROWN = 1e-4  # what SAB makes of it over many steps
 MANY, FEW = 200, 20  # inputs by http, and from a file, where the same engine runs the same scripts
 FEW = 20  # from a file, by the same engine, and from states that are told in many numbers
 TRY = {"remind": "remind", "attend": "attend", "ponder": "ponder", "text": "ponder", "catch": "catch"}  # networks, page
@@ -203,7 +204,7 @@ def test_remind_says_and_reads_what_the_package_does(opened, delay):
             for place, each in enumerate(one):
                 ours = torch.tensor([read["weight"] for read in each["reads"]], dtype=torch.float64)
                 theirs = attention[task.length - 10 + place, example, : len(ours)]
-                torch.testing.assert_close(ours, theirs, atol=CLOSE, rtol=0)
+                torch.testing.assert_close(ours, theirs, atol=GROWN, rtol=0)
                 assert torch.equal(ours > 0, theirs > 0)
             every = network.layer.memory_every
             assert [read["step"] for read in one[-1]["reads"]] == list(range(every - 1, task.length - 1, every))
@@ -241,13 +242,16 @@ def test_a_text_gets_the_packages_steps(opened):
     texts += ["ß ☃ at the end", "a € b"]
     code = """(texts) => texts.map((text) => {
         const network = PonderText.network();
-        return Live.run(network, PonderText.encode(text, network)).map(({ state }) => state.steps); })"""
-    for text, steps in zip(texts, ask(page, code, texts), strict=True):
+        const run = Live.run(network, PonderText.encode(text, network));
+        return [run.map(({ state }) => state.steps), Array.from(run.at(-1).logits)]; })"""
+    for text, (steps, logits) in zip(texts, ask(page, code, texts), strict=True):
         inputs = torch.zeros(len(text.encode()), 1, task.input_size, dtype=torch.float64)
         for place, byte in enumerate(text.encode()):
             inputs[place, 0, known.find(byte)] = 1
         with torch.no_grad():
-            assert network(inputs)[1].trace["ponder_steps"][:, 0].tolist() == steps
+            predictions, answer = network(inputs)
+        assert answer.trace["ponder_steps"][:, 0].tolist() == steps
+        assert (predictions[-1, 0] - torch.tensor(logits, dtype=torch.float64)).abs().max() < CLOSE
 
 
 def test_catch_plays_the_packages_episodes(opened):

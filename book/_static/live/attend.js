@@ -54,7 +54,8 @@ document.addEventListener("DOMContentLoaded", () => {
     const before = steps.slice(0, place).map(({ state }) => state.hidden);
     const shares = Live.shares(before, steps[place].state.queries[0], decay, rate); // (F4)
     const sum = shares.reduce((total, share) => total + share, 0) || 1;
-    Draw.bars(at("reads"), before.map((_, step) => ({ name: `${step + 1}: ${text[step]}`, share: shares[step] / sum, marked: shares[step] === Math.max(...shares) })));
+    const asked = text.indexOf(text.at(-1)) + 1; // the step of the digit that is asked for
+    Draw.bars(at("reads"), before.map((_, step) => ({ name: `${step + 1}: ${text[step]}`, share: shares[step] / sum, marked: step === asked })));
     at("reads-none").hidden = before.length > 0;
     const size = fast.settings.size;
     const most = Math.max(...steps.map(({ state }) => Math.max(...state.matrix.map(Math.abs)))) || 1;
@@ -69,7 +70,7 @@ document.addEventListener("DOMContentLoaded", () => {
       const chances = Live.softmax(run.at(-1).logits);
       const said = Live.largest(chances);
       const how = String(said) === right ? "right" : "wrong";
-      at(`${name}-says`).textContent = `It says ${said}, ${Draw.percent(chances[said])} sure: ${how}; ${text.at(-1)} had ${right}.`;
+      at(`${name}-says`).textContent = `At the end it says ${said}, ${Draw.percent(chances[said])} sure: ${how}; ${text.at(-1)} had ${right}.`;
       at(`${name}-says`).className = how;
       Draw.bars(at(`${name}-bars`), [...chances].map((share, digit) => ({ name: String(digit), share, marked: String(digit) === right })));
     }
@@ -77,7 +78,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function tryText(asked) {
     const fault = Attend.fault(asked);
-    at("fault").textContent = fault;
+    at("fault").textContent = fault && `${fault} Below is ${text}, still.`;
     if (!fault) { text = asked; read(); }
   }
 

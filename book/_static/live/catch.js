@@ -103,7 +103,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function watch({ ball, paddle }) { // the agent alone, played to its end
     stop();
-    [episode, yours, place] = [Catch.play(agent, ball, paddle, null, changed()), null, size - 1];
+    [episode, yours, place] = [Catch.play(agent, ball, paddle, null, changed()), null, 0];
     show();
   }
 
@@ -112,6 +112,7 @@ document.addEventListener("DOMContentLoaded", () => {
     [episode, yours, place] = [Catch.play(agent, ball, paddle, null, changed()), [Catch.start(agent.parameters, ball, paddle)], 0];
     show();
     at("yours").focus();
+    root.querySelector(".moves").scrollIntoView({ block: "nearest" });
   }
 
   function move(action) {
@@ -180,8 +181,8 @@ document.addEventListener("DOMContentLoaded", () => {
       root.querySelectorAll("[data-move]").forEach((button) => button.setAttribute("aria-disabled", String(open)));
       say("score", `Rounds: ${score.rounds}. You caught ${score.you}, the agent ${score.agent}.`);
     }
-    at("back").disabled = !open || place === 0;
-    at("next").disabled = !open || place === size - 1;
+    at("back").disabled = at("begin").disabled = !open || place === 0;
+    at("next").disabled = at("end").disabled = !open || place === size - 1;
     say("step", `frame ${place + 1} of ${size}`);
     showMemory();
     showFrames(open);
@@ -190,6 +191,8 @@ document.addEventListener("DOMContentLoaded", () => {
   const step = (by) => { place = Math.max(0, Math.min(size - 1, place + by)); show(); };
   at("back").addEventListener("click", () => step(-1));
   at("next").addEventListener("click", () => step(1));
+  at("begin").addEventListener("click", () => step(-size));
+  at("end").addEventListener("click", () => step(size));
   at("play").addEventListener("click", () => round(drawn()));
   at("new").addEventListener("click", () => round(drawn()));
   at("another").addEventListener("click", () => watch(drawn()));

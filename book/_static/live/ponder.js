@@ -34,7 +34,7 @@ const Ponder = {
   },
 
   /* A share of the budget, never told as all nor as nothing when it is not. */
-  part: (share) => (share < 0.0005 ? "< 0.001" : share > 0.9995 && share < 1 ? "> 0.999" : share.toFixed(3)),
+  part: (share) => (share < 0.0005 ? "under 0.001" : share > 0.9995 && share < 1 ? "over 0.999" : share.toFixed(3)),
 
   /* As in training: 1 to all places are filled, anywhere, with +1 or −1. */
   draw(bits, random = Math.random) {
@@ -105,10 +105,13 @@ document.addEventListener("DOMContentLoaded", () => {
     const part = (share, kind) => Draw.make("span", { class: kind, style: `width: ${100 * share}%` }, told(share, kind));
     const spent = halting.slice(0, shown).reduce((sum, share) => sum + share, 0);
     at("budget").replaceChildren(...halting.slice(0, shown).map((share, n) => part(share, n === steps - 1 ? "rest" : "step")));
-    at("steps").replaceChildren(...halting.slice(0, shown).map((share, n) => {
-      const last = n === steps - 1;
+    const [first, last] = [8, 2]; // rows of a long table; what is between them is counted
+    const left = shown - first - last;
+    at("steps").replaceChildren(...halting.slice(0, shown).flatMap((share, n) => {
+      if (left > 1 && n > first && n < shown - last) return [];
+      if (left > 1 && n === first) return [Draw.make("tr", {}, Draw.make("td", { colspan: 4 }, `${left} steps more`))];
       const row = Draw.make("tr", {}, Draw.make("th", { scope: "row" }, String(n + 1)), Draw.make("td", {}, Ponder.part(units[n])));
-      row.append(Draw.make("td", {}, Ponder.part(share) + (last ? " (R)" : "")), Draw.make("td", {}, `${along[n].word}, ${Draw.percent(along[n].sure)}`));
+      row.append(Draw.make("td", {}, Ponder.part(share) + (n === steps - 1 ? " (R)" : "")), Draw.make("td", {}, `${along[n].word}, ${Draw.percent(along[n].sure)}`));
       return row;
     }));
     const enough = 1 - chosen.settings.epsilon;

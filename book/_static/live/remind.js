@@ -193,7 +193,7 @@ document.addEventListener("DOMContentLoaded", () => {
 
   function tryText(asked) {
     const fault = Remind.fault(asked);
-    at("fault").textContent = fault;
+    at("fault").textContent = fault && `${fault} Below are ${text}, still.`;
     if (!fault && asked !== text) { [text, held] = [asked, {}]; start(); }
   }
 
@@ -214,7 +214,7 @@ document.addEventListener("DOMContentLoaded", () => {
   const tell = (value) => `${value} ${value === 1 ? "step" : "steps"}${value === learned ? ", as learned" : ` (learned: ${learned})`}`;
   const slider = Draw.slider(at("delay"), at("delay-is"), tell, (value) => { delay = value; start(); });
   at("learned").addEventListener("click", () => { slider.set(learned); delay = learned; start(); });
-  at("longest").textContent = `All ten right from delay ${learned} up to`;
+  at("longest").textContent = `All ten right up to delay`;
   const made = ({ label, updates, metrics }) => `${label}: ${updates.toLocaleString("en")} updates, ${Draw.percent(metrics.accuracy)}`;
   at("made").textContent = `Digits said right on the test set, delay ${learned}. ${Remind.names.map((name) => made(Live.networks[name])).join("; ")}.`;
   root.querySelectorAll("[data-live-needs]").forEach((each) => { each.hidden = false; });
