@@ -73,8 +73,9 @@ def test_runs_with_other_parameters(notebook, tmp_path):
 
 @every_experiment
 def test_unknown_parameter_is_refused(notebook):
+    """With what papermill injects among the cells that have run, as IPython keeps them in `In`."""
     with pytest.raises(ValueError, match="This notebook has no parameter 'stpes'"):
-        models_of(notebook, {"stpes": 3})
+        models_of(notebook, {"In": ["# Parameters\nstpes = 3\n"]})
 
 
 @pytest.mark.parametrize(
