@@ -37,6 +37,7 @@ def test_table_and_task_are_those_of_the_parameters(notebook, capsys, parameters
 def test_figures_of_the_cells_are_closed(notebook):
     import matplotlib.pyplot as plt
 
+    plt.close("all")  # of other tests
     made = nbformat.read(notebook, 4)
     made.cells[1].source += "\nimport matplotlib.pyplot as plt\nplt.figure()"
     nbformat.write(made, notebook)
@@ -48,6 +49,7 @@ def test_figures_of_the_caller_stay_and_nothing_is_shown(notebook, monkeypatch):
     """A page that loads a trained network shows its own figures alone, in its own style."""
     import matplotlib.pyplot as plt
 
+    plt.close("all")
     shown = []
     monkeypatch.setattr(plt, "show", lambda *rest: shown.append(rest))
     made = nbformat.read(notebook, 4)
