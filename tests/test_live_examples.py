@@ -89,7 +89,7 @@ def test_text_shows_how_often_each_character_is_thought_about(monkeypatch):
     says = Says(torch.zeros(4, 1, 4), {"ponder_steps": torch.tensor([[3], [1], [4], [12]])}, width=5)
     shown = examples.text({"one": (record(), says)})
     assert torch.equal(says.asked[0], torch.eye(4, dtype=torch.float64)[[2, 1, 3, 0]].unsqueeze(1))
-    assert rows(shown) == [["character", "b", "␣", "&lt;", "a"], ["N", "3", "1", "4", "12"]]
+    assert rows(shown) == [["characters", "N over each"], ["b␣", "3 1"], ["&lt;a", "4 12"]]
 
 
 def test_catch_shows_the_first_episode_of_the_test_set():

@@ -46,7 +46,8 @@ def assert_paper_has_all_and_no_buttons(page):
     assert_nothing_is_cut(page)
     shown = "els => els.filter(el => el.checkVisibility()).map(el => el.outerHTML.slice(0, 120))"
     assert page.eval_on_selector_all(NOT_PRINTED, shown) == []
-    assert page.eval_on_selector_all("article details:not(.above-input, .below-input), article .toggle", FOLDED) == []
+    folds = "article details:not(.above-input, .below-input, [data-live-needs] *), article .toggle"
+    assert page.eval_on_selector_all(folds, FOLDED) == []
 
 
 # A colour on its way to that of the other theme is neither's.

@@ -1,6 +1,7 @@
 """What the pages with live networks show without JavaScript: one example each, run when the book is built."""
 
 import html
+import re
 from collections.abc import Callable
 
 import torch
@@ -88,7 +89,11 @@ def text(shown: Networks) -> str:
     for place, character in enumerate(SENTENCE.encode()):
         inputs[place, 0, known.find(character)] = 1
     steps = network(inputs)[1].trace["ponder_steps"][:, 0].int().tolist()
-    return table(["character", *SENTENCE.replace(" ", "␣")], [["N", *map(str, steps)]])
+    rows, place = [], 0
+    for word in re.findall(r"\S+ ?", SENTENCE):
+        rows.append([word.replace(" ", "␣"), " ".join(map(str, steps[place : place + len(word)]))])
+        place += len(word)
+    return table(["characters", "N over each"], rows)
 
 
 def catch(shown: Networks) -> str:
