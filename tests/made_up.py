@@ -1,5 +1,8 @@
 """Records that no run made, for tests of what is made from records."""
 
+from dataclasses import replace
+from typing import Any
+
 from companion.records import Record
 
 
@@ -29,3 +32,10 @@ def record(model="sab", seed=0, *, metrics=None, looks=(), tried=(), chosen=None
 def row(metric, *values, model="sab"):
     """A row of as many seeds as there are values of a metric on the test set."""
     return [record(model, seed, metrics={metric: value}) for seed, value in enumerate(values)]
+
+
+def shown(**changes: Any) -> Record:
+    """A run that a page in the reader's browser shows, with a label that HTML has to escape."""
+    metrics = {"accuracy": 0.5, "by_place": [1, 2]}
+    made = record("one", 3, metrics=metrics, steps=17, profile="smoke", label="a < b")
+    return replace(made, **({"parameters": {"delay": 2}} | changes))

@@ -3,6 +3,7 @@
 import re
 from types import SimpleNamespace
 
+import made_up
 import pytest
 import torch
 from torch import nn
@@ -10,17 +11,7 @@ from torch import nn
 from companion import live
 from companion.answer import Answer
 from companion.live import examples
-from companion.records import Record
 from companion.tasks import AssociativeRetrieval, Catch, Copying, seeded
-
-
-def record(**changes):
-    known = {
-        "experiment": "remind/copying", "model": "one", "profile": "smoke", "seed": 3, "parameters": {"delay": 2},
-        "search": [], "chosen": {}, "metrics": {"accuracy": 0.5, "by_place": [1, 2]}, "history": [], "steps": 17,
-        "wall_seconds": 1, "peak_memory_mb": 1, "environment": {}, "commit": "0", "label": "a < b",
-    }  # fmt: skip
-    return Record(**known | changes)
 
 
 def rows(html):
@@ -34,7 +25,7 @@ class Says(nn.Module):
     def __init__(self, predictions, trace=None, width=0):
         super().__init__()
         self.predictions, self.trace, self.asked = predictions, trace or {}, []
-        self.layer = SimpleNamespace(cell=SimpleNamespace(cell=SimpleNamespace(input_size=width)))
+        self.read_out = SimpleNamespace(out_features=width)
 
     def forward(self, inputs, state=None):
         self.asked.append(inputs)
@@ -44,7 +35,7 @@ class Says(nn.Module):
 def test_remind_shows_ten_digits_over_the_delay():
     task = Copying(6, "scalar")
     says = Says(torch.eye(task.output_size)[[0] * (task.length - 10) + [3, 1, 4, 1, 5, 2, 6, 5, 0, 0]].unsqueeze(1))
-    shown = examples.remind({"one": (record(parameters={"delay": 6, "encoding": "scalar"}), says)})
+    shown = examples.remind({"one": (made_up.shown(parameters={"delay": 6, "encoding": "scalar"}), says)})
     expected = task.batch(seeded("test", 0), 1).inputs
     expected[:10, 0, 0] = torch.tensor([3, 1, 4, 1, 5, 2, 6, 5, 3, 5])
     assert torch.equal(says.asked[0], expected.double())
@@ -57,7 +48,7 @@ def test_remind_shows_ten_digits_over_the_delay():
 
 def test_attend_shows_one_string_and_how_sure_each_network_is():
     says = Says(torch.log(torch.tensor([[0.1, 0.2, 0.7]])))
-    shown = examples.attend({"one": (record(), says)})
+    shown = examples.attend({"one": (made_up.shown(), says)})
     (asked,) = says.asked
     assert asked.dtype == torch.float64
     symbols = [AssociativeRetrieval.encode(torch.tensor([[i]]), torch.zeros(1)).inputs[0, 0] for i in range(37)]
@@ -71,7 +62,7 @@ def test_attend_shows_one_string_and_how_sure_each_network_is():
 def test_ponder_shows_one_vector_and_where_the_budget_went(logit, word):
     trace = {"ponder_steps": torch.tensor([[2]]), "halting": torch.tensor([[[0.25], [0.75], [0.0]]])}
     says = Says(torch.tensor([[logit]]), trace)
-    shown = examples.ponder({"one": (record(), says)})
+    shown = examples.ponder({"one": (made_up.shown(), says)})
     assert torch.equal(says.asked[0], torch.tensor(examples.PLACES).double().view(1, 1, 16))
     assert "The vector: +1 0 -1 +1 0 +1 0 0 -1 0 +1 0 +1 0 0 -1. The number of +1s is odd.</p>\n" in shown
     assert rows(shown) == [["network", "it says", "N", "its budget"], ["a &lt; b", word, "2", "0.25 + 0.75"]]
@@ -80,26 +71,22 @@ def test_ponder_shows_one_vector_and_where_the_budget_went(logit, word):
 def test_ponder_counts_the_vector_that_it_shows(monkeypatch):
     monkeypatch.setattr(examples, "PLACES", (1, 1, -1))
     trace = {"ponder_steps": torch.tensor([[1]]), "halting": torch.ones(1, 1, 1)}
-    assert "The number of +1s is even." in examples.ponder({"one": (record(), Says(torch.ones(1, 1), trace))})
+    assert "The number of +1s is even." in examples.ponder({"one": (made_up.shown(), Says(torch.ones(1, 1), trace))})
 
 
 def test_text_shows_how_often_each_character_is_thought_about(monkeypatch):
     monkeypatch.setattr(examples, "SENTENCE", "b <a")
     monkeypatch.setattr(examples, "alphabet", lambda run: [*b"a b<"])
-    says = Says(torch.zeros(4, 1, 4), {"ponder_steps": torch.tensor([[3], [1], [4], [12]])}, width=5)
-    shown = examples.text({"one": (record(), says)})
+    says = Says(torch.zeros(4, 1, 4), {"ponder_steps": torch.tensor([[3], [1], [4], [12]])}, width=4)
+    shown = examples.text({"one": (made_up.shown(), says)})
     assert torch.equal(says.asked[0], torch.eye(4, dtype=torch.float64)[[2, 1, 3, 0]].unsqueeze(1))
     assert rows(shown) == [["characters", "N over each"], ["b␣", "3 1"], ["&lt;a", "4 12"]]
 
 
 def test_catch_shows_the_first_episode_of_the_test_set():
-    """By an agent that always goes right, asked in double precision, whatever is the default before and after."""
-    says = Says(torch.tensor([[[-50.0, -50, 50, 0]]], dtype=torch.float64))
-    run = record(parameters={"size": 7, "visible": 2})
-    before = torch.get_default_dtype()
-    shown = examples.catch({"one": (run, says)})
-    assert torch.get_default_dtype() == before
-    assert {each.dtype for each in says.asked} == {torch.float64}
+    """By an agent that always goes right."""
+    says = Says(torch.tensor([[[-50.0, -50, 50, 0]]]))
+    shown = examples.catch({"one": (made_up.shown(parameters={"size": 7, "visible": 2}), says)})
     ball, paddle = Catch(7, 2).held_out("test").targets[:, 0].tolist()
     assert [each.any().item() for each in says.asked] == [True, True, False, False, False, False]
     assert says.asked[0].view(7, 7)[0].argmax() == ball
@@ -110,13 +97,10 @@ def test_catch_shows_the_first_episode_of_the_test_set():
     ]
 
 
-def test_catch_plays_the_episode_that_the_trained_agent_would(monkeypatch):
-    says = Says(torch.zeros(1, 1, 4, dtype=torch.float64))
-    task = Catch(7, 2)
-    luck, starts = task.held_out("test")
-    actions, rewards = examples.played(task, says, torch.float64, luck[:, :1], starts[:, :1])
-    assert actions.tolist() == [int(3 * number) for number in luck[:, 0, 0].tolist()], "each third of the numbers"
-    assert rewards.shape == (6,)
+def test_catch_draws_the_actions_as_the_test_set_says():
+    shown = examples.catch({"one": (made_up.shown(parameters={"size": 7, "visible": 2}), Says(torch.zeros(1, 1, 4)))})
+    luck = Catch(7, 2).held_out("test").inputs[:, 0, 0].tolist()
+    assert rows(shown)[1][2] == " ".join("←–→"[int(3 * number)] for number in luck), "each third of the numbers"
 
 
 def test_no_gradients_are_kept_for_an_example(monkeypatch):

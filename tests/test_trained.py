@@ -91,3 +91,12 @@ def test_a_model_that_the_table_has_no_more_is_said(change, sentence):
     with pytest.raises(WeightsError, match=r"^The model fast-\d of mine/one/.* is not in its notebook") as caught:
         notebook.trained(replace(RECORD, **change))
     sentence(caught)
+
+
+def test_a_notebook_that_was_changed_is_read_again(here, kept):
+    weights.save(here / "book/results/weights", kept, RECORD)
+    notebook.trained(RECORD)
+    path = here / "notebooks" / "mine" / "one.ipynb"
+    path.write_text(path.read_text().replace("{name: Model", "{f'new-{name}': Model"))
+    with pytest.raises(WeightsError, match="is not in its notebook's table any more"):
+        notebook.trained(RECORD)

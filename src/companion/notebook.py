@@ -37,7 +37,7 @@ def models_of(notebook: Path, parameters: dict[str, Any]) -> tuple[dict[str, Mod
 
 @lru_cache(maxsize=64)
 def table_of(notebook: Path, _changed: int, parameters: str) -> dict[str, Model]:
-    """The notebook's table; of the same notebook and parameters, as JSON, it is made once: its cells take a second."""
+    """The notebook's table, made once for the same time of its last change and the same parameters, as JSON."""
     return models_of(notebook, json.loads(parameters))[0]
 
 

@@ -151,3 +151,9 @@ def test_make_test_ends_with_what_every_part_left_out():
     assert len(written) == makefile.count("-m pytest ") == 3
     assert recipe[-1].split()[:2] == ["@$(BIN)/python", "tests/not_checked.py"]
     assert recipe[-1].split()[2:] == written
+
+
+def test_no_two_files_of_tests_share_a_name():
+    """Or `pytest tests` cannot collect them together."""
+    names = [path.name for path in (ROOT / "tests").rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))

@@ -16,7 +16,8 @@ from companion.mechanisms.sparse_attentive_backtracking import SABState
 from companion.notebook import models_of
 from companion.recipe import find_notebook
 from companion.state import HiddenState, LSTMState
-from companion.tasks import Copying, seeded
+from companion.tasks import AssociativeRetrieval, Copying, seeded
+from companion.tasks.associative_retrieval import VOCABULARY
 
 pytestmark = pytest.mark.browser
 CLOSE = 1e-6
@@ -162,11 +163,12 @@ def same_memories(found, attention, before):
 @pytest.mark.parametrize("changed", [{}, {"decay": 0.6, "rate": 0.9}, {"decay": 1.0, "rate": 0.0}], ids=str)
 def test_attend_answers_as_the_package_does(opened, changed):
     page, many = opened("attend"), opened.many
+    known = AssociativeRetrieval.spell(torch.arange(VOCABULARY))
     for pairs in (2, 4, 8):
         texts = ask(page, "([n, pairs]) => Array.from({ length: n }, () => Attend.draw(pairs))", [many, pairs])
         assert ask(page, "(texts) => texts.filter((text) => Attend.fault(text))", texts) == []
-        symbols = torch.tensor(["abcdefghijklmnopqrstuvwxyz0123456789?".index(each) for text in texts for each in text])
-        inputs = torch.nn.functional.one_hot(symbols.view(many, -1).T, 37).double()
+        symbols = torch.tensor([known.index(each) for text in texts for each in text])
+        inputs = torch.nn.functional.one_hot(symbols.view(many, -1).T, VOCABULARY).double()
         for model, (_, network) in networks("attend").items():
             for setting, value in changed.items() if hasattr(network.layer, "decay") else ():
                 setattr(network.layer, setting, value)

@@ -46,6 +46,12 @@ def tab_to(page, target):
     pytest.fail(f"the tabulator does not reach {target}")
 
 
+def type_over(page, target, text):
+    tab_to(page, target)
+    page.keyboard.press("Control+A")
+    page.keyboard.type(text)
+
+
 def text_of(page, name, root=""):
     return hook(page, name, root).inner_text()
 
@@ -88,9 +94,7 @@ def test_a_phone_scrolls_one_way_and_its_buttons_are_large(visited, name):
 
 def test_remind_by_the_keyboard(visited):
     page = visited("remind")
-    tab_to(page, hook(page, "text"))
-    page.keyboard.press("Control+A")
-    page.keyboard.type("12345678")
+    type_over(page, hook(page, "text"), "12345678")
     expect(hook(page, "fault")).to_contain_text("10 digits")
     page.keyboard.type("12")
     expect(hook(page, "fault")).to_be_empty()
@@ -101,7 +105,7 @@ def test_remind_by_the_keyboard(visited):
     before = text_of(page, "delay-is")
     page.keyboard.press("ArrowRight")
     expect(hook(page, "delay-is")).not_to_have_text(before)
-    page.wait_for_function("!document.querySelector('[data-live=says]').textContent.includes('computing')")
+    page.wait_for_function(DONE)
     broken = page.evaluate("Remind.answers('sab-10-10', '1234567812', Live.networks['sab-10-10'].parameters.delay + 1)")
     assert [each["right"] for each in broken].count(True) < right
     tab_to(page, hook(page, "learned"))
@@ -111,9 +115,7 @@ def test_remind_by_the_keyboard(visited):
 
 def test_attend_by_the_keyboard(visited):
     page = visited("attend")
-    tab_to(page, hook(page, "text"))
-    page.keyboard.press("Control+A")
-    page.keyboard.type("a1b2??c")
+    type_over(page, hook(page, "text"), "a1b2??c")
     expect(hook(page, "fault")).to_contain_text("No pair begins with c")
     page.keyboard.press("Backspace")
     page.keyboard.type("b")
@@ -145,9 +147,7 @@ def test_ponder_by_the_keyboard(visited):
     page.keyboard.press("Enter")
     expect(page.locator("#live-ponder [data-live=places] button").first).to_contain_text("+1")
     expect(hook(page, "says", "#live-ponder")).to_contain_text("odd")
-    tab_to(page, hook(page, "text", "#live-text"))
-    page.keyboard.press("Control+A")
-    page.keyboard.type("Hello.")
+    type_over(page, hook(page, "text", "#live-text"), "Hello.")
     expect(page.locator("#live-text [data-live=rows] tr")).to_have_count(6)
     steps = page.evaluate("""() => Live.run(PonderText.network(), PonderText.encode("Hello.", PonderText.network()))
         .map(({ state }) => String(state.steps))""")

@@ -5,13 +5,13 @@ import re
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from companion.live.networks import alphabet, networks
 from companion.prose import percent
 from companion.records import Record, label
 from companion.tasks import Batch, Catch, Copying
-from companion.tasks.associative_retrieval import MARK, AssociativeRetrieval
+from companion.tasks.associative_retrieval import VOCABULARY, AssociativeRetrieval
 
 DIGITS = (3, 1, 4, 1, 5, 2, 6, 5, 3, 5)
 STRING = "c9k8j3f1??c"
@@ -48,7 +48,8 @@ def remind(shown: Networks) -> str:
 
 def attend(shown: Networks) -> str:
     """One string, as each network answers it."""
-    symbols = torch.tensor([[spelled(symbol)] for symbol in STRING])
+    known = AssociativeRetrieval.spell(torch.arange(VOCABULARY))
+    symbols = torch.tensor([[known.index(symbol)] for symbol in STRING])
     inputs = AssociativeRetrieval.encode(symbols, torch.zeros(1)).inputs.double()
     rows = []
     for record, network in shown.values():
@@ -57,19 +58,14 @@ def attend(shown: Networks) -> str:
     return f"<p>The string: <code>{STRING}</code></p>\n" + table(["network", "it says", "how sure it is"], rows)
 
 
-def spelled(symbol: str) -> int:
-    """The index of a letter, a digit or the mark."""
-    return "abcdefghijklmnopqrstuvwxyz0123456789".find(symbol) % (MARK + 1)
-
-
 def ponder(shown: Networks) -> str:
     """One vector, as each network thinks about it."""
     rows = []
     for record, network in shown.values():
         logit, answer = network(torch.tensor(PLACES).double().view(1, 1, -1))
         steps = int(answer.trace["ponder_steps"].item())
-        spent = answer.trace["halting"][0, :steps, 0].tolist()
-        rows.append([label(record), "odd" if logit.item() > 0 else "even", str(steps), spread(spent)])
+        spent = " + ".join(f"{share:.2f}" for share in answer.trace["halting"][0, :steps, 0].tolist())
+        rows.append([label(record), "odd" if logit.item() > 0 else "even", str(steps), spent])
     truth = "odd" if PLACES.count(1) % 2 else "even"
     places = " ".join(f"{place:+d}" if place else "0" for place in PLACES)
     return f"<p>The vector: {places}. The number of +1s is {truth}.</p>\n" + table(
@@ -77,17 +73,13 @@ def ponder(shown: Networks) -> str:
     )
 
 
-def spread(spent: list[float]) -> str:
-    return " + ".join(f"{share:.2f}" for share in spent)
-
-
 def text(shown: Networks) -> str:
     """One sentence, with N over each of its characters."""
     ((record, network),) = shown.values()
     known = bytes(alphabet(record))
-    inputs = torch.zeros(len(SENTENCE), 1, network.layer.cell.cell.input_size - 1, dtype=torch.float64)
+    inputs = torch.zeros(len(SENTENCE), 1, network.read_out.out_features, dtype=torch.float64)
     for place, character in enumerate(SENTENCE.encode()):
-        inputs[place, 0, known.find(character)] = 1
+        inputs[place, 0, known.find(character)] = 1  # −1, the last, for a character that is not known
     steps = network(inputs)[1].trace["ponder_steps"][:, 0].int().tolist()
     rows, place = [], 0
     for word in re.findall(r"\S+ ?", SENTENCE):
@@ -101,23 +93,11 @@ def catch(shown: Networks) -> str:
     ((record, network),) = shown.values()
     task = Catch(record.parameters["size"], record.parameters["visible"])
     luck, starts = task.held_out("test")
-    episode = torch.float64, luck[:, :1], starts[:, :1]
-    actions, rewards = played(task, network, *episode)
-    moves = " ".join("←–→"[action] for action in actions.tolist())
+    _, (actions, rewards) = task.play(network.float(), Batch(luck[:, :1], starts[:, :1]))
+    moves = " ".join("←–→"[action] for action in actions[:, 0].tolist())
     ball, paddle = starts[:, 0].tolist()
     heads = ["ball in column", "paddle in columns", "moves", "reward"]
-    return table(heads, [[str(ball + 1), f"{paddle + 1} and {paddle + 2}", moves, f"{rewards[-1].item():+d}"]])
-
-
-def played(task: Catch, network: nn.Module, dtype: torch.dtype, luck: Tensor, starts: Tensor) -> tuple[Tensor, Tensor]:
-    """The actions and rewards of one episode, by a network in that precision."""
-    before = torch.get_default_dtype()
-    torch.set_default_dtype(dtype)
-    try:
-        _, (actions, rewards) = task.play(network, Batch(luck.to(dtype), starts))
-    finally:
-        torch.set_default_dtype(before)
-    return actions[:, 0], rewards[:, 0]
+    return table(heads, [[str(ball + 1), f"{paddle + 1} and {paddle + 2}", moves, f"{rewards[-1, 0].item():+d}"]])
 
 
 EXAMPLES: dict[str, Callable[[Networks], str]] = {

@@ -4,6 +4,7 @@ import base64
 import json
 import re
 
+import made_up
 import numpy as np
 import pytest
 import torch
@@ -17,21 +18,11 @@ from companion.live.networks import PAGES, alphabet, packed, stack, told, writte
 from companion.mechanisms import AdaptiveComputation, FastWeights, SparseAttentiveBacktracking
 from companion.network import Network
 from companion.notebook import trained
-from companion.records import Record
 from companion.tasks import Copying, Language
 from companion.weights import WeightsError, name_of
 
 RESULTS = runs.results_folder()
 NAMES = [(page, name) for page, each in PAGES.items() for name in each.records]
-
-
-def record(**changes):
-    known = {
-        "experiment": "remind/copying", "model": "one", "profile": "smoke", "seed": 3, "parameters": {"delay": 2},
-        "search": [], "chosen": {}, "metrics": {"accuracy": 0.5, "by_place": [1, 2]}, "history": [], "steps": 17,
-        "wall_seconds": 1, "peak_memory_mb": 1, "environment": {}, "commit": "0", "label": "a < b",
-    }  # fmt: skip
-    return Record(**known | changes)
 
 
 def numbers(part):
@@ -138,7 +129,7 @@ def test_a_network_of_language_comes_with_its_alphabet():
     asked = {key: of_text.parameters[key] for key in ("source", "length", "validation_windows", "test_windows")}
     assert alphabet(of_text) == list(Language(**asked).characters)
     assert set(examples.SENTENCE.encode()) <= set(alphabet(of_text))
-    assert alphabet(record()) == []
+    assert alphabet(made_up.shown()) == []
 
 
 @pytest.mark.parametrize("half", [False, True])
@@ -146,7 +137,7 @@ def test_a_network_is_one_line_of_javascript(half, monkeypatch):
     monkeypatch.setattr(networks, "alphabet", lambda run: [7, run.seed])
     task = Copying(2, held_out_size=4)
     encoder = nn.Sequential(nn.Linear(task.input_size, 5), nn.ReLU())
-    network, run = Network(task, FastWeights(5, 4, decay=0.7), encoder, read_out_size=3), record()
+    network, run = Network(task, FastWeights(5, 4, decay=0.7), encoder, read_out_size=3), made_up.shown()
     line = written(run, network, half)
     assert line.startswith('Live.add("one", {')
     assert line.endswith("});\n")
