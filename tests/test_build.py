@@ -74,6 +74,7 @@ def a_build(folder, monkeypatch):
 
     def run(site="book", ran=2, compiles=True):
         def compiled(command, **_):
+            assert (folder / "source" / "networks").exists(), "the pages to try are compiled with theirs"
             if compiles:
                 (folder / "source" / "_build" / "html").mkdir(parents=True)
                 (folder / "source" / "_build" / "html" / "index.html").write_text("the new site")
@@ -84,6 +85,7 @@ def a_build(folder, monkeypatch):
         monkeypatch.setattr(build, "fresh_copy", lambda name: folder / "source")
         monkeypatch.setattr(build, "all_notebooks", lambda copy: [1, 2])
         monkeypatch.setattr(build, "run_notebooks", lambda notebooks, copy: notebooks[:ran])
+        monkeypatch.setattr(build, "write_live_networks", lambda copy: (copy / "networks").touch())
         monkeypatch.setattr(build.subprocess, "run", compiled)
         build.book(site)
 
@@ -212,6 +214,14 @@ def test_every_build_is_alone_and_serve_is_not(monkeypatch, folder):
 def test_the_first_page_gets_the_verdicts_of_today(tmp_path):
     build.draw_what_held(tmp_path)
     assert "holds smaller" in (tmp_path / "book" / "_static" / "what_held.svg").read_text(encoding="utf-8")
+
+
+def test_the_pages_to_try_get_their_networks_and_examples(tmp_path):
+    from companion import live
+
+    build.write_live_networks(tmp_path)
+    files = [path.name for path in (tmp_path / "book" / "_static" / "live").iterdir()]
+    assert set(files) == {name for page in live.PAGES for name in (f"networks_{page}.js", f"example_{page}.html")}
 
 
 def test_what_a_screen_reader_stumbles_over_is_mended(tmp_path):
