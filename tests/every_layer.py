@@ -12,7 +12,9 @@ from companion.baselines import (
     Transformer,
 )
 from companion.mechanisms import AdaptiveComputation, FastWeights, GlimpseFastWeights, SparseAttentiveBacktracking
+from companion.mechanisms.delta_rule import DeltaFastWeights
 from companion.mechanisms.fast_weights_elsewhere import CutMemory, DiagonalProduct, PreliminaryWrite, StaleWrite
+from companion.mechanisms.memory_writes import GatedFastWeights, NormalisedFastWeights
 
 INPUT, HIDDEN = 3, 4
 
@@ -25,6 +27,9 @@ RECURRENT = {
     "fast weights": lambda **o: FastWeights(INPUT, HIDDEN, **o),
     "fast weights, matrix": lambda **o: FastWeights(INPUT, HIDDEN, form="matrix", inner_steps=2, **o),
     "fast weights, attention": lambda **o: FastWeights(INPUT, HIDDEN, form="attention", **o),
+    "delta rule": lambda **o: DeltaFastWeights(INPUT, HIDDEN, **o),
+    "gated write": lambda **o: GatedFastWeights(INPUT, HIDDEN, **o),
+    "normalised read": lambda **o: NormalisedFastWeights(INPUT, HIDDEN, **o),
     "preliminary write": lambda **o: PreliminaryWrite(INPUT, HIDDEN, **o),
     "stale write": lambda **o: StaleWrite(INPUT, HIDDEN, **o),
     "cut memory": lambda **o: CutMemory(INPUT, HIDDEN, **o),

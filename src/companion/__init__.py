@@ -16,13 +16,20 @@ from companion.baselines import (
     SettlingRNN,
     Transformer,
 )
-from companion.mechanisms import AdaptiveComputation, FastWeights, GlimpseFastWeights, SparseAttentiveBacktracking
+from companion.mechanisms import (
+    AdaptiveComputation,
+    DeltaFastWeights,
+    FastWeights,
+    GlimpseFastWeights,
+    SparseAttentiveBacktracking,
+)
 
 __all__ = [
     "IRNN",
     "LSTM",
     "AdaptiveComputation",
     "AssociativeLSTM",
+    "DeltaFastWeights",
     "FastWeights",
     "FixedRepeats",
     "GlimpseFastWeights",
