@@ -12,6 +12,7 @@ from companion.baselines import (
     Transformer,
 )
 from companion.mechanisms import AdaptiveComputation, FastWeights, GlimpseFastWeights, SparseAttentiveBacktracking
+from companion.mechanisms.adaptive_reads import AdaptiveFastWeights
 from companion.mechanisms.delta_rule import DeltaFastWeights
 from companion.mechanisms.fast_weights_elsewhere import CutMemory, DiagonalProduct, PreliminaryWrite, StaleWrite
 from companion.mechanisms.memory_writes import GatedFastWeights, NormalisedFastWeights
@@ -28,6 +29,8 @@ RECURRENT = {
     "fast weights, matrix": lambda **o: FastWeights(INPUT, HIDDEN, form="matrix", inner_steps=2, **o),
     "fast weights, attention": lambda **o: FastWeights(INPUT, HIDDEN, form="attention", **o),
     "delta rule": lambda **o: DeltaFastWeights(INPUT, HIDDEN, **o),
+    "delta rule, matrix": lambda **o: DeltaFastWeights(INPUT, HIDDEN, form="matrix", inner_steps=2, **o),
+    "ACT, fast weights": lambda **o: AdaptiveFastWeights(INPUT, HIDDEN, halting_bias=-0.5, **o),
     "gated write": lambda **o: GatedFastWeights(INPUT, HIDDEN, **o),
     "normalised read": lambda **o: NormalisedFastWeights(INPUT, HIDDEN, **o),
     "preliminary write": lambda **o: PreliminaryWrite(INPUT, HIDDEN, **o),

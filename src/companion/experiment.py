@@ -169,10 +169,10 @@ def train(experiment: str, models: dict[str, Model], task: Task, settings: Simpl
             the search; there is no record of such a run.
     """
     names = known(settings.models, models)
-    measured = {metric: None for model in models.values() for metric in (model.task or task).names}
-    for metric in settings.goal:
-        if metric not in measured:
-            raise SettingsError(f"The goal names {metric!r}; this task has {', '.join(measured)}.")
+    for each in (models[name].task or task for name in names):
+        for metric in settings.goal:
+            if metric not in each.names:
+                raise SettingsError(f"The goal names {metric!r}; this task has {', '.join(each.names)}.")
     if settings.search_steps > settings.steps:
         raise SettingsError(
             f"The search takes {settings.search_steps} updates and the run {settings.steps}; ask for at least as many "

@@ -26,13 +26,9 @@ class Diverged(TrainingError):
 
 
 def reached(metrics: dict[str, Number], goal: dict[str, Number]) -> bool:
-    """Whether every metric named in `goal` that is measured is at least as good as there, and there is one.
-
-    A notebook whose tasks measure different things names a metric of each.
-    """
-    asked = {name: value for name, value in goal.items() if name in metrics}
-    return bool(asked) and all(
-        metrics[name] >= value if name in HIGHER_IS_BETTER else metrics[name] <= value for name, value in asked.items()
+    """Whether every metric named in `goal` is at least as good as there; an empty goal is never reached."""
+    return bool(goal) and all(
+        metrics[name] >= value if name in HIGHER_IS_BETTER else metrics[name] <= value for name, value in goal.items()
     )
 
 

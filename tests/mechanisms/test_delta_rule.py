@@ -5,9 +5,10 @@ import torch
 from torch.nn.functional import normalize, relu
 
 from companion import DeltaFastWeights, FastWeights
-from companion.mechanisms.delta_rule import DeltaMemory, delta_write
+from companion.mechanisms.delta_rule import DeltaHistory, DeltaMemory, delta_write
 
 BATCH, SIZE = 2, 4
+FORMS = "matrix", "attention"
 
 
 @pytest.fixture
@@ -95,10 +96,11 @@ def by_hand(layer, inputs):
     return outputs
 
 
+@pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("options", [{}, {"decay": 1.0, "rate": 1.0, "inner_steps": 2}], ids=str)
-def test_the_layer_and_its_gradients_are_brute_force(float64, options):
+def test_the_layer_and_its_gradients_are_brute_force(float64, options, form):
     torch.manual_seed(0)
-    layer = DeltaFastWeights(3, SIZE, dtype=torch.float64, **options)
+    layer = DeltaFastWeights(3, SIZE, dtype=torch.float64, form=form, **options)
     inputs = float64(9, BATCH, 3)
     torch.testing.assert_close(layer(inputs).outputs, by_hand(layer, inputs))
     ours = torch.autograd.grad(layer(inputs).outputs.square().sum(), list(layer.parameters()))
@@ -115,19 +117,50 @@ def test_it_differs_from_the_sum_where_a_key_returns(float64):
     assert not torch.allclose(delta(inputs).outputs, hebbian(inputs).outputs)
 
 
-def test_its_state_is_a_matrix_that_fades_as_it_does():
-    layer = DeltaFastWeights(3, SIZE)
-    state = layer(torch.randn(2, BATCH, 3)).state
-    assert isinstance(state.memory, DeltaMemory)
+@pytest.mark.parametrize("inner_steps", [1, 2])
+def test_both_forms_agree_in_value_and_in_every_gradient(float64, inner_steps):
+    found, inputs = [], float64(12, BATCH, 3).requires_grad_()
+    for form in FORMS:
+        torch.manual_seed(0)
+        layer = DeltaFastWeights(3, SIZE, decay=0.8, inner_steps=inner_steps, form=form, dtype=torch.float64)
+        answer = layer(inputs)
+        gradients = torch.autograd.grad(answer.outputs.square().sum(), [inputs, *layer.parameters()])
+        memory = answer.state.memory
+        found.append([answer.outputs, memory.matrix if form == "matrix" else memory.folded().matrix, *gradients])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-12)
+
+
+def test_auto_folds_what_has_become_long(float64):
+    torch.manual_seed(0)
+    layer = DeltaFastWeights(3, SIZE, dtype=torch.float64)
+    inputs = float64(12, BATCH, 3)
+    state = layer(inputs[:6]).state
+    assert isinstance(state.memory, DeltaHistory)
+    rest = layer(inputs[6:], state)
+    assert isinstance(rest.state.memory, DeltaMemory)
+    torch.testing.assert_close(rest.outputs, layer(inputs).outputs[6:])
+    kept = DeltaFastWeights(3, SIZE, form="attention", dtype=torch.float64)
+    kept.load_state_dict(layer.state_dict())
+    assert len(kept(inputs[6:], state).state.memory.keys) == 12
+
+
+@pytest.mark.parametrize(("form", "kind"), [("matrix", DeltaMemory), ("attention", DeltaHistory)])
+def test_a_state_that_is_not_the_layers_is_refused(form, kind):
+    layer, inputs = DeltaFastWeights(3, SIZE, form=form), torch.randn(2, BATCH, 3)
+    state = layer(inputs).state
+    assert isinstance(state.memory, kind)
     with pytest.raises(ValueError, match=r"The state's memory has decay 0.9 and rate 0.5; this layer has decay 0.8"):
-        DeltaFastWeights(3, SIZE, decay=0.8)(torch.randn(1, BATCH, 3), state)
+        DeltaFastWeights(3, SIZE, decay=0.8)(inputs, state)
     with pytest.raises(ValueError, match="it must be one of this layer"):
-        FastWeights(3, SIZE)(torch.randn(1, BATCH, 3), state)
-    wrong = state._replace(memory=state.memory._replace(matrix=torch.zeros(BATCH, 3, 3)))
-    with pytest.raises(ValueError, match="The state's matrix"):
-        layer(torch.randn(1, BATCH, 3), wrong)
+        FastWeights(3, SIZE)(inputs, state)
+    changed = {"matrix": torch.zeros(BATCH, 3, 3)} if form == "matrix" else {"keys": (torch.zeros(BATCH, 3),) * 2}
+    with pytest.raises(ValueError, match="The state's matrix|A state in the memory"):
+        layer(inputs, state._replace(memory=state.memory._replace(**changed)))
 
 
-def test_it_has_no_attention_form():
-    with pytest.raises(ValueError, match='form is "attention"; this memory has no such form'):
-        DeltaFastWeights(3, SIZE, form="attention")
+def test_a_change_without_its_key_is_refused():
+    layer, inputs = DeltaFastWeights(3, SIZE, form="attention"), torch.randn(2, BATCH, 3)
+    state = layer(inputs).state
+    with pytest.raises(ValueError, match=r"The state's memory has 1 keys and 2 changes\."):
+        layer(inputs, state._replace(memory=state.memory._replace(keys=state.memory.keys[:1])))

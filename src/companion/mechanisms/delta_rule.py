@@ -6,19 +6,25 @@ Hoff, first takes away what the memory says under the key:
     (F1Δ)  A(t) = λ A(t−1) + η [h(t) − λ A(t−1) k(t)] k(t)ᵀ              k(t) = h(t) / ‖h(t)‖
 
 Value and key are the same state here, as in (F1): the change is the bracket, and the key's length of one, without which
-η would not be a share. The rest is `companion.mechanisms.fast_weights`.
+η would not be a share. Let d(t) be the bracket, what a step has to change. Unrolled, with the read beside it:
+
+    (F3Δ)  A(t) = η Σ_{τ≤t} λ^{t−τ} d(τ) k(τ)ᵀ
+    (F4Δ)  A(t) h_s = η Σ_{τ≤t} λ^{t−τ} d(τ) [k(τ)ᵀ h_s]
+
+So this memory has two forms as well: A itself, or the pairs (k, d) written so far. The rest is
+`companion.mechanisms.fast_weights`.
 """
 
 from typing import NamedTuple
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from companion import checks, state
-from companion.mechanisms.fast_weights import FastWeights, same_fading
-from companion.mechanisms.memory_writes import without_attention
-from companion.precision import exact
+from companion.mechanisms.fast_weights import FastWeights, FastWeightsState, fading, same_fading
+from companion.precision import exact, uncast
 
 
 def delta_write(
@@ -47,7 +53,7 @@ def delta_write(
 
 
 class DeltaMemory(NamedTuple):
-    """A, (batch, R, R), with the λ and η that it is written by."""
+    """The memory as A, (batch, R, R), with the λ and η that it is written by (F1Δ)."""
 
     matrix: Tensor
     decay: float
@@ -66,6 +72,45 @@ class DeltaMemory(NamedTuple):
         return (self.matrix * query.unsqueeze(1)).sum(2).to(query.dtype)
 
 
+class DeltaHistory(NamedTuple):
+    """The memory as the keys and changes so far, each (batch, R), oldest first: a read is an attention (F4Δ)."""
+
+    keys: tuple[Tensor, ...]
+    changes: tuple[Tensor, ...]
+    decay: float
+    rate: float
+    detach, rows = state.detach, state.rows
+
+    def check(self, inputs: Tensor, layer: FastWeights) -> None:
+        same_fading(self, layer)
+        if len(self.keys) != len(self.changes):
+            raise ValueError(f"The state's memory has {len(self.keys)} keys and {len(self.changes)} changes.")
+        for stored in (*self.keys, *self.changes):
+            checks.tensor("A state in the memory", stored, inputs, (inputs.shape[1], layer.hidden_size))
+
+    def write(self, hidden: Float[Tensor, "batch hidden"]) -> "DeltaHistory":
+        value = exact(hidden)
+        key = normalize(value, dim=1)
+        change = value - self.decay * self.read(key)
+        return self._replace(keys=(*self.keys, key), changes=(*self.changes, change))
+
+    def read(self, query: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
+        if not self.keys:
+            return torch.zeros_like(query)
+        keys, changes = ([exact(stored) for stored in each] for each in (self.keys, self.changes))
+        weights = (torch.stack(keys) * exact(query)).sum(2)
+        weights = weights * fading(len(keys), self.decay, self.rate, weights).unsqueeze(1)
+        return (weights.unsqueeze(2) * torch.stack(changes)).sum(0).to(query.dtype)
+
+    def folded(self) -> DeltaMemory:
+        """The same memory as a matrix (F3Δ)."""
+        keys, changes = (exact(torch.stack(each, 1)) for each in (self.keys, self.changes))
+        weights = fading(len(self.keys), self.decay, self.rate, keys)
+        with uncast(keys):
+            matrix = (weights.unsqueeze(1) * changes).mT @ keys
+        return DeltaMemory(matrix, self.decay, self.rate)
+
+
 class DeltaFastWeights(FastWeights):
     """Fast weights that overwrite: `FastWeights` with (F1Δ) in the place of (F1).
 
@@ -78,21 +123,25 @@ class DeltaFastWeights(FastWeights):
         answer = layer(torch.randn(20, 4, 3))  # (time, batch, features)
         answer.state.memory.matrix  # (batch, R, R)
 
-    It takes what `FastWeights` takes and answers as it does. `form` is "matrix", or "auto", which is the same here:
-    what is written depends on what stands there, so no sum over past states gives it.
+    It takes what `FastWeights` takes and answers as it does; the form "attention" keeps the keys and the changes.
 
     Raises:
-        ValueError: as `FastWeights`, and for the form "attention".
+        ValueError: as `FastWeights`.
 
     Source: Schlag et al. 2021; the states are those of Ba et al. 2016.
     """
 
-    memories = (DeltaMemory,)
+    memories = (DeltaMemory, DeltaHistory)
 
-    def __init__(self, input_size: int, hidden_size: int, *arguments, **options):
-        super().__init__(input_size, hidden_size, *arguments, **options)
-        without_attention(self)
-
-    def empty(self, inputs: Float[Tensor, "time batch features"]) -> DeltaMemory:
+    def empty(self, inputs: Float[Tensor, "time batch features"]) -> DeltaMemory | DeltaHistory:
+        if self.form_for(len(inputs)) == "attention":
+            return DeltaHistory((), (), self.decay, self.rate)
         matrix = exact(inputs).new_zeros(inputs.shape[1], self.hidden_size, self.hidden_size)
         return DeltaMemory(matrix, self.decay, self.rate)
+
+    def resume(self, inputs: Float[Tensor, "time batch features"], state: FastWeightsState) -> FastWeightsState:
+        hidden, memory = super().resume(inputs, state)
+        if isinstance(memory, DeltaHistory) and memory.keys and self.form == "auto":
+            if self.form_for(len(memory.keys) + len(inputs)) == "matrix":
+                memory = memory.folded()
+        return FastWeightsState(hidden, memory)
