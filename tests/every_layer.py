@@ -16,6 +16,7 @@ from companion.mechanisms.adaptive_reads import AdaptiveFastWeights
 from companion.mechanisms.delta_rule import DeltaFastWeights
 from companion.mechanisms.fast_weights_elsewhere import CutMemory, DiagonalProduct, PreliminaryWrite, StaleWrite
 from companion.mechanisms.memory_writes import GatedFastWeights, NormalisedFastWeights
+from companion.mechanisms.segments import SegmentTransformer
 
 INPUT, HIDDEN = 3, 4
 
@@ -54,7 +55,14 @@ GLIMPSES = {
     "glimpses": lambda **o: GlimpseFastWeights(INPUT, HIDDEN, **o),
     "glimpses, matrix": lambda **o: GlimpseFastWeights(INPUT, HIDDEN, form="matrix", **o),
 }
-LAYERS = RECURRENT | GLIMPSES | {"Transformer": lambda **o: Transformer(INPUT, HIDDEN, 1, 2, 40, **o)}
+LAYERS = (
+    RECURRENT
+    | GLIMPSES
+    | {
+        "Transformer": lambda **o: Transformer(INPUT, HIDDEN, 1, 2, 40, **o),
+        "segments": lambda **o: SegmentTransformer(INPUT, HIDDEN, 3, 2, layers=1, heads=2, length=40, **o),
+    }
+)
 
 
 def step_of(name: str) -> int:

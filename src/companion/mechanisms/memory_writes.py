@@ -24,7 +24,7 @@ SMALL = 1e-6  # added to z · q, which is 0 where nothing is stored
 
 
 class GatedMemory(NamedTuple):
-    """A, (batch, R, R), and η; how much is kept is said at each write."""
+    """A(t−1), (batch, R, R), and η. The step after writes h(t), which is in the state beside it, with its gate."""
 
     matrix: Tensor
     rate: float
@@ -69,11 +69,12 @@ class GatedFastWeights(FastWeights):
         nn.init.constant_(self.gate.bias, torch.tensor(self.decay).logit().item())
 
     def step(self, hidden, memory, drive):
+        memory = memory.write(hidden, torch.sigmoid(fresh(self.gate)(hidden)))  # the last state, before the first read
         boundary = self.recurrent(hidden) + drive
         settled = relu(boundary)
         for _ in range(self.inner_steps):
             settled = relu(self.norm(boundary + memory.read(settled)))
-        return settled, memory.write(settled, torch.sigmoid(fresh(self.gate)(settled)))
+        return settled, memory
 
     def empty(self, inputs: Float[Tensor, "time batch features"]) -> GatedMemory:
         return GatedMemory(exact(inputs).new_zeros(inputs.shape[1], *[self.hidden_size] * 2), self.rate)
