@@ -99,6 +99,7 @@ bench: .venv/.installed
 	@$(BIN)/python benchmarks/memory.py
 	@$(BIN)/python benchmarks/attend.py
 	@$(BIN)/python benchmarks/ponder.py
+	@$(BIN)/python benchmarks/together.py
 	@$(BIN)/python benchmarks/paper_rows.py
 
 mutants: .venv/.installed

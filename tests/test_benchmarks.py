@@ -20,6 +20,7 @@ from companion.settings import profile_parameters
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "benchmarks" / "remind.py"
+SIDE_BY_SIDE = ROOT / "notebooks" / "together" / "side_by_side.ipynb"
 
 
 @pytest.mark.parametrize("layer", ["LSTM loop", "SAB, replay", "SAB, graph", "LSTM + self-attention"])
@@ -256,3 +257,20 @@ def test_the_second_round_begins_when_all_rows_had_their_first():
     assert [row["seconds"] for row in rows] == [0.00123] * 3
     assert [row["rounds"] for row in rows] == [[0.00494, 0.00123], [0.00494, 0.00123], [0.00123, 0.00123]]
     assert rows[0]["hours"] == pytest.approx(0.00246)
+
+
+def test_a_layer_on_a_task_gives_seconds_bytes_and_weights(monkeypatch):
+    monkeypatch.syspath_prepend(ROOT / "benchmarks")
+    script = runpy.run_path(str(ROOT / "benchmarks" / "together.py"))
+    setting, rows = script["measured"](["parity-rnn-ln", "parity-lstm"])
+    assert setting["hidden_size"] == profile_parameters(SIDE_BY_SIDE, "laptop")["hidden_size"]
+    assert [row["model"] for row in rows] == ["parity-rnn-ln", "parity-lstm"]
+    assert all(0 < row["seconds"] < 60 for row in rows)
+    assert 0 < rows[0]["weights"] < rows[1]["weights"]
+    assert 0 < rows[0]["bytes"] < rows[1]["bytes"]
+
+
+def test_what_every_layer_took_has_a_row_for_every_model():
+    rows = runs.benchmark("together")
+    assert list(rows.model) == profile_parameters(SIDE_BY_SIDE, "laptop")["models"]
+    assert (rows[["seconds", "bytes", "weights"]] > 0).all(axis=None)
