@@ -44,7 +44,7 @@ def test_the_examples_are_not_idle():
 
 def test_vmap_is_for_the_layers_that_the_page_says():
     cannot = {"SAB", "SAB, graph", "ACT, rnn", "ACT, gru", "ACT, lstm", "ACT, plain", "PonderNet", "LSTM"}
-    cannot |= {"LSTM + attention", "IRNN"}
+    cannot |= {"LSTM + attention", "IRNN", "ACT, fast weights"}
     for name, make in LAYERS.items():
         layer, inputs = make().eval(), torch.randn(6, 2, INPUT)
         if name in cannot:

@@ -32,7 +32,8 @@ class AdaptiveFastWeights(FastWeights):
         epsilon, max_steps, halting_bias: ε, M and b at the start, as in `AdaptiveComputation`.
 
     It is called as `FastWeights` is. The answer's cost is τ · Σ_t (N + R), (batch,); its trace holds "ponder_steps",
-    N, (time, batch), and "halting", p, (time, steps, batch).
+    N, (time, batch), and "halting", p, (time, steps, batch). Under vmap it cannot run, since N decides what
+    is computed.
 
     Raises:
         ValueError: as `FastWeights` and `AdaptiveComputation`, and for `inner_steps`, which are learned here.
