@@ -18,7 +18,6 @@ from torch.nn.functional import relu
 from companion import checks, state
 from companion.mechanisms.fast_weights import FastWeights, same_fading
 from companion.precision import exact
-from companion.surroundings import fresh
 
 SMALL = 1e-6  # added to z · q, which is 0 where nothing is stored
 
@@ -69,7 +68,7 @@ class GatedFastWeights(FastWeights):
         nn.init.constant_(self.gate.bias, torch.tensor(self.decay).logit().item())
 
     def step(self, hidden, memory, drive):
-        memory = memory.write(hidden, torch.sigmoid(fresh(self.gate)(hidden)))  # the last state, before the first read
+        memory = memory.write(hidden, torch.sigmoid(self.gate(hidden)))  # the last state, before the first read
         boundary = self.recurrent(hidden) + drive
         settled = relu(boundary)
         for _ in range(self.inner_steps):
