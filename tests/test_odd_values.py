@@ -26,7 +26,7 @@ EXPERIMENTS = [path for path in NOTEBOOKS if path.with_suffix(".laptop.yaml").ex
 ODD = ["xyzzy", "1e-3", "5", "", "~", "~nobody_of_that_name/x", "a\0b", math.nan, math.inf, -math.inf, -1, -0.5, 0, 0.0]
 ODD += [10**12, 1e38, None, True, False, [], [[0.5]], {}, {"a": [1]}]
 SMALL = [1, 2, 3, 0.5, 1.0, 5.0]  # of which a task or a layer may have an opinion
-TRIES = int(os.environ.get("COMPANION_TRIES", 8))  # odd values a notebook is run with, of about a hundred
+TRIES = int(os.environ.get("COMPANION_TRIES", 5))  # odd values a notebook is run with, of about a hundred
 SEEN = {("ponder-sort", "gap"): 0.0, ("remind-cifar10", "pool"): 0, ("ponder-extrapolation", "bits"): 1}
 
 

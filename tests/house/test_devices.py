@@ -12,6 +12,7 @@ fused form, which does not exist there; and how many held-out examples are looke
 """
 
 import io
+import json
 from collections.abc import Callable
 from contextlib import redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -178,10 +179,16 @@ def second_device(monkeypatch, as_users_run_it):
 
 
 @pytest.mark.parametrize("profile", EXPERIMENTS, ids=lambda path: f"{path.parent.name}/{path.name.split('.')[0]}")
-def test_an_experiment_keeps_its_tensors_on_one_device(profile, second_device, made_up_cifar10, made_up_faces):
+def test_an_experiment_keeps_its_tensors_on_one_device(
+    profile, second_device, made_up_cifar10, made_up_faces, tmp_path
+):
+    """And it trains with other parameters than its own, and keeps the records of that."""
     notebook = profile.with_name(f"{profile.name.split('.')[0]}.ipynb")
-    names = run_cells(nbformat.read(notebook, as_version=4).cells, SMALL)
+    names = run_cells(nbformat.read(notebook, as_version=4).cells, SMALL | {"seed": 5, "records": str(tmp_path)})
     assert all(isinstance(each, Away) for run in names["trained"].values() for each in run.network.parameters())
+    records = sorted(tmp_path.rglob("*.json"))
+    assert [record.name for record in records] == sorted(f"{model}.smoke.seed5.json" for model in names["trained"])
+    assert all(json.loads(record.read_text())["parameters"]["steps"] == SMALL["steps"] for record in records)
 
 
 def cells(*sources: str) -> list:

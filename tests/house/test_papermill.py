@@ -19,6 +19,9 @@ EXPERIMENTS = sorted(
     file.with_name(file.name.split(".")[0] + ".ipynb") for file in (ROOT / "notebooks").rglob("*.laptop.yaml")
 )
 every_experiment = pytest.mark.parametrize("notebook", EXPERIMENTS, ids=lambda path: path.stem)
+one_of_each_part = pytest.mark.parametrize(
+    "notebook", {path.parent: path for path in EXPERIMENTS}.values(), ids=lambda path: path.stem
+)
 
 
 def papermill(notebook: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
@@ -37,8 +40,9 @@ def last_line(text: str) -> str:
     return [line for line in text.splitlines() if line.strip()][-1]
 
 
-@every_experiment
+@one_of_each_part
 def test_runs_with_other_parameters(notebook, tmp_path):
+    """In a kernel of its own; in this process, `test_devices` runs every experiment with other parameters."""
     models = two_models(notebook)
     here = {"cifar10": data.cifar10_here(), "faces": data.face_set_here("cmu-pose")}.get(notebook.stem, True)
     trained = models if here else []
