@@ -198,6 +198,7 @@ DEFAULTS = {
         "label": ("", "its name says it"),
     },
 }
+DEFAULTS[mechanisms.DeltaFastWeights] = DEFAULTS[mechanisms.FastWeights]  # which it varies
 OWN = [each for part in (mechanisms, baselines, tasks) for each in map(part.__dict__.get, part.__all__)]
 
 
