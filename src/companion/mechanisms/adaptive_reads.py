@@ -29,7 +29,7 @@ class AdaptiveFastWeights(FastWeights):
     Args:
         input_size, hidden_size, decay, rate, form: as in `FastWeights`; more is passed on to it.
         time_penalty: τ, the price of one read, in nats.
-        epsilon, max_steps, halting_bias: ε, M and b at the start, as in `AdaptiveComputation`.
+        epsilon, max_steps, halting_bias: ε, M and b at the start, as in `AdaptiveComputation`; but M is 20 by default.
 
     It is called as `FastWeights` is. The answer's cost is τ · Σ_t (N + R), (batch,); its trace holds "ponder_steps",
     N, (time, batch), and "halting", p, (time, steps, batch). Under vmap it cannot run, since N decides what

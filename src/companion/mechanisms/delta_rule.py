@@ -5,8 +5,10 @@ Hoff, first takes away what the memory says under the key:
 
     (F1Δ)  A(t) = λ A(t−1) + η [h(t) − λ A(t−1) k(t)] k(t)ᵀ              k(t) = h(t) / ‖h(t)‖
 
-Value and key are the same state here, as in (F1): the change is the bracket, and the key's length of one, without which
-η would not be a share. Let d(t) be the bracket, what a step has to change. Unrolled, with the read beside it:
+Value and key are the same state here, as in (F1). So what is taken away is what similar states, with overlapping keys,
+say under this one. The change is the bracket, and the key's length of one, without which η would not be a share: it is
+meant for 0 to 1, and above 2 the memory grows without bound. Let d(t) be the bracket, what a step has to change.
+Unrolled, with the read beside it:
 
     (F3Δ)  A(t) = η Σ_{τ≤t} λ^{t−τ} d(τ) k(τ)ᵀ
     (F4Δ)  A(t) h_s = η Σ_{τ≤t} λ^{t−τ} d(τ) [k(τ)ᵀ h_s]
@@ -45,7 +47,8 @@ def delta_write(
     Returns:
         A(t), (batch, values, keys).
 
-    Source: Schlag et al. 2021, with a decay.
+    Source: the delta rule of Schlag et al. 2021, whose η is learned for each step; with a fixed one, and a decay as in
+    Yang et al. 2024.
     """
     kept = decay * matrix
     known = (kept * key.unsqueeze(1)).sum(2)  # what A says under the key
@@ -124,11 +127,12 @@ class DeltaFastWeights(FastWeights):
         answer.state.memory.matrix  # (batch, R, R)
 
     It takes what `FastWeights` takes and answers as it does; the form "attention" keeps the keys and the changes.
+    A write reads, too; "auto" counts as for `FastWeights`, which does not.
 
     Raises:
         ValueError: as `FastWeights`.
 
-    Source: Schlag et al. 2021; the states are those of Ba et al. 2016.
+    Source: Schlag et al. 2021, see `delta_write`; the states are those of Ba et al. 2016.
     """
 
     memories = (DeltaMemory, DeltaHistory)

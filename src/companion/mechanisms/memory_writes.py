@@ -1,13 +1,15 @@
 """Two more writes of a fast memory, from the work that came after Ba et al. 2016: a gate, and a normaliser.
 
     gate        A(t) = λ(t) A(t−1) + η h(t) h(t)ᵀ        λ(t) = σ(w · h(t) + b), one number a step
-    normaliser  read: A(t) q / (z(t) · q)                z(t) = λ z(t−1) + η h(t)
+    normaliser  read: A(t) q / (z(t) · q + 10⁻⁶)         z(t) = λ z(t−1) + η h(t)
 
-With the gate the network decides at each step how much is forgotten (Yang et al. 2023 have one for each row). With the
-normaliser a read is a mean of past states, not a sum: its length does not grow with what is stored (Katharopoulos et
-al. 2020). States are never negative, so no weight is. The delta rule is in `delta_rule`, the rest in `fast_weights`.
+With the gate the network decides at each step how much is forgotten (Yang et al. 2023 have a gate for each entry of the
+key, a column of A, and compute it from the input). With the normaliser a read is a mean of past states, not a sum: its
+length does not grow with what is stored (Katharopoulos et al. 2020), and η cancels. States are never negative, so no
+weight is. The delta rule is in `delta_rule`, the rest in `fast_weights`.
 """
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -65,7 +67,7 @@ class GatedFastWeights(FastWeights):
         weight = self.recurrent.weight
         self.gate = nn.Linear(hidden_size, 1, device=weight.device, dtype=weight.dtype)
         nn.init.zeros_(self.gate.weight)
-        nn.init.constant_(self.gate.bias, torch.tensor(self.decay).logit().item())
+        nn.init.constant_(self.gate.bias, math.log(self.decay / (1 - self.decay)))
 
     def step(self, hidden, memory, drive):
         memory = memory.write(hidden, torch.sigmoid(self.gate(hidden)))  # the last state, before the first read

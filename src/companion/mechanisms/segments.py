@@ -2,7 +2,8 @@
 
 A Transformer that reads a long sequence in segments keeps what its layers made of the earlier ones. Transformer-XL (Dai
 et al. 2019) reads these states and cuts the gradient there. Sparse attentive backtracking would let it through, to the
-few states that were read. In a layer, for a segment's states x and the states m of all earlier segments,
+few states that were read; and on from there, here without a further cut. In a layer, for a segment's states x and the
+states m of all earlier segments,
 
     q, k, v = W LN(x)      k', v' = W LN(m)
     y = x + O [softmax(q kᵀ / √d) v + sparsify(q k'ᵀ / √d) v']            the softmax is causal, sparsify is (S3)
@@ -93,7 +94,8 @@ class SegmentTransformer(Layer):
             of another shape, a state, or a sequence longer than `length`.
 
     Source: Dai et al. 2019, with the attention and the credit of Ke et al. 2018. Where it differs from the first:
-    positions are absolute, and all earlier segments can be read, not only the last.
+    positions are absolute, all earlier segments can be read, and they are read by a sum of their own beside that of the
+    segment, where it has one softmax over both.
     """
 
     settings = ("segment", "top_k", "credit", "length")
