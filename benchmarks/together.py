@@ -11,30 +11,27 @@ from pathlib import Path
 
 import torch
 from memory import kept
-from paper_rows import ROOT, ROUNDS, seconds_of, updating
+from paper_rows import ROOT, ROUNDS, in_rounds, seconds_of, updating
 
 from companion import runs
 from companion.notebook import models_of
 from companion.settings import profile_parameters
 from companion.tasks import seeded
 
+EXPERIMENT = "together/side_by_side"
+
 
 def measured(asked: list[str] | None = None) -> tuple[dict, list[dict]]:
-    """The setting, and a row a model: its seconds are the least of two rounds over all."""
-    notebook = ROOT / "notebooks" / "together" / "side_by_side.ipynb"
+    """The setting, and a row a model."""
+    notebook = ROOT / "notebooks" / f"{EXPERIMENT}.ipynb"
     parameters = profile_parameters(notebook, "laptop") | {"device": "cpu"}
-    table, task = models_of(notebook, parameters)
-    rows = [{"model": name, "seconds": float("inf")} for name in asked or parameters["models"]]
-    for number in range(ROUNDS):
-        for row in rows:
-            model = table[row["model"]]
-            taken = seconds_of(updating(model, model.task or task, parameters))
-            row["seconds"] = min(row["seconds"], float(f"{taken:.3g}"))
-            print(f"round {number + 1} of {ROUNDS}  {row['model']:24} {taken:9.4f} s", flush=True)
+    table, _ = models_of(notebook, parameters)
+    names = asked or parameters["models"]
+    rows = [{"experiment": EXPERIMENT, "model": name, "updates": parameters["steps"]} for name in names]
+    in_rounds(rows, lambda row: seconds_of(updating(table[row["model"]], table[row["model"]].task, parameters)))
     for row in rows:
         model = table[row["model"]]
-        network = model.build()
-        inputs = (model.task or task).batch(seeded("train", 0), parameters["batch_size"]).inputs
+        network, inputs = model.build(), model.task.batch(seeded("train", 0), parameters["batch_size"]).inputs
         row["bytes"] = kept(network.layer, inputs)
         row["weights"] = sum(each.numel() for each in network.parameters())
     return {name: parameters[name] for name in ("hidden_size", "batch_size")} | {"rounds": ROUNDS}, rows

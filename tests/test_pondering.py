@@ -4,9 +4,12 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 from made_up import record
 
-from companion.pondering import beside_repeats, by_difficulty, variants
+from companion.mechanisms import AdaptiveComputation
+from companion.mechanisms.halting import mean_field
+from companion.pondering import beside_repeats, by_difficulty, inner_states, variants
 
 
 def test_a_model_that_ponders_stands_beside_the_fixed_repeats_of_its_mean_n():
@@ -71,3 +74,14 @@ def test_the_variant_of_a_task_is_what_a_name_has_beside_its_network():
         "rnn-0.001-prefix": "-0.001-prefix",
     }
     assert variants(pd.Series(list(found))).tolist() == list(found.values())
+
+
+def test_the_inner_states_are_those_that_the_layer_averages(float64):
+    torch.manual_seed(0)
+    layer, inputs = AdaptiveComputation(3, 4, halting_bias=-1.0, dtype=torch.float64), float64(1, 5, 3)
+    answer = layer(inputs)
+    steps = int(answer.trace["ponder_steps"].max())
+    states = inner_states(layer, inputs, steps + 2)
+    assert states.shape == (steps + 2, 5, 4)
+    torch.testing.assert_close(mean_field(answer.trace["halting"][0], states[:steps]), answer.outputs[0])
+    torch.testing.assert_close(states[:2], inner_states(layer, inputs, 2))

@@ -6,9 +6,25 @@ plain `rnn`, `gru` or `lstm`, once.
 """
 
 import pandas as pd
+import torch
+from jaxtyping import Float
+from torch import Tensor
 
+from companion.mechanisms import AdaptiveComputation
 from companion.records import Record, label
 from companion.runs import table
+
+
+def inner_states(
+    layer: AdaptiveComputation, inputs: Float[Tensor, "1 batch features"], steps: int
+) -> Float[Tensor, "steps batch hidden"]:
+    """The state h after each of so many inner steps on one input, also where the layer would have stopped before."""
+    (first,), (again,) = layer.cell.drives(inputs)
+    state, hidden = layer.cell.start(inputs, None), []
+    for step in range(steps):
+        state = layer.cell(again if step else first, state)
+        hidden.append(state.hidden)
+    return torch.stack(hidden)
 
 
 def by_difficulty(records: list[Record], setting: str, first: int = 1) -> pd.DataFrame:

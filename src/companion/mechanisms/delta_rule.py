@@ -25,7 +25,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from companion import checks, state
-from companion.mechanisms.fast_weights import FastWeights, FastWeightsState, fading, same_fading
+from companion.mechanisms.fast_weights import FastWeights, FastWeightsState, MatrixMemory, fading, same_fading
 from companion.precision import exact, uncast
 
 
@@ -62,17 +62,11 @@ class DeltaMemory(NamedTuple):
     decay: float
     rate: float
     detach, rows = state.detach, state.rows
-
-    def check(self, inputs: Tensor, layer: FastWeights) -> None:
-        same_fading(self, layer)
-        checks.tensor("The state's matrix", self.matrix, inputs, (inputs.shape[1], *[layer.hidden_size] * 2))
+    check, read = MatrixMemory.check, MatrixMemory.read
 
     def write(self, hidden: Float[Tensor, "batch hidden"]) -> "DeltaMemory":
         value = exact(hidden)
         return self._replace(matrix=delta_write(self.matrix, normalize(value, dim=1), value, self.decay, self.rate))
-
-    def read(self, query: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
-        return (self.matrix * query.unsqueeze(1)).sum(2).to(query.dtype)
 
 
 class DeltaHistory(NamedTuple):

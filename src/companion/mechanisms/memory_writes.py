@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from torch.nn.functional import relu
 
 from companion import checks, state
-from companion.mechanisms.fast_weights import FastWeights, same_fading
+from companion.mechanisms.fast_weights import FastWeights, MatrixMemory
 from companion.precision import exact
 
 SMALL = 1e-6  # added to z · q, which is 0 where nothing is stored
@@ -30,6 +30,7 @@ class GatedMemory(NamedTuple):
     matrix: Tensor
     rate: float
     detach, rows = state.detach, state.rows
+    read = MatrixMemory.read
 
     def check(self, inputs: Tensor, layer: FastWeights) -> None:
         if self.rate != layer.rate:
@@ -40,9 +41,6 @@ class GatedMemory(NamedTuple):
         hidden = exact(hidden)
         outer = hidden.unsqueeze(2) * hidden.unsqueeze(1)
         return self._replace(matrix=exact(keep).unsqueeze(2) * self.matrix + self.rate * outer)
-
-    def read(self, query: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
-        return (self.matrix * query.unsqueeze(1)).sum(2).to(query.dtype)
 
 
 class GatedFastWeights(FastWeights):
@@ -91,8 +89,7 @@ class NormalisedMemory(NamedTuple):
     detach, rows = state.detach, state.rows
 
     def check(self, inputs: Tensor, layer: FastWeights) -> None:
-        same_fading(self, layer)
-        checks.tensor("The state's matrix", self.matrix, inputs, (inputs.shape[1], *[layer.hidden_size] * 2))
+        MatrixMemory.check(self, inputs, layer)
         checks.tensor("The state's total", self.total, inputs, (inputs.shape[1], layer.hidden_size))
 
     def write(self, hidden: Float[Tensor, "batch hidden"]) -> "NormalisedMemory":
@@ -104,7 +101,7 @@ class NormalisedMemory(NamedTuple):
 
     def read(self, query: Float[Tensor, "batch hidden"]) -> Float[Tensor, "batch hidden"]:
         weights = (self.total * query).sum(1, keepdim=True)
-        return ((self.matrix * query.unsqueeze(1)).sum(2) / (weights + SMALL)).to(query.dtype)
+        return (MatrixMemory.read(self, exact(query)) / (weights + SMALL)).to(query.dtype)
 
 
 class NormalisedFastWeights(FastWeights):
